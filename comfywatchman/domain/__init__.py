@@ -1,0 +1,1 @@
+"""The words of the field, as values. No room is below this one."""

@@ -1,0 +1,77 @@
+"""Offers for a missing model, and why we believe them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from comfywatchman.domain.files import Expected
+
+
+class Grade(StrEnum):
+    """How well an offer is proven; contract section 2."""
+
+    A = "A"
+    """The wanted hash is known, so the bytes prove the file wherever they come from."""
+    B = "B"
+    """The workflow carries the URL and the source publishes a hash."""
+    C = "C"
+    """The catalog knows exactly this folder and name, and the source publishes a hash."""
+    D = "D"
+    """A search finds exactly this filename, of the right kind, once, with a published hash."""
+    E = "E"
+    """Anything less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One file at one place that may be the wanted one."""
+
+    backend: str
+    url: str
+    """Canonical: no query that only changes the presentation, no signature, no token."""
+    filename: str
+    """What the source calls it; the wanted name decides how it is saved."""
+    size: int | None = None
+    sha256: str | None = None
+    """Published by the source or promised by the workflow; lowercase."""
+    grade: Grade = Grade.E
+    evidence: tuple[str, ...] = ()
+    """One sentence each, for a person to read."""
+    needs: str | None = None
+    """login, licence, early-access or payment."""
+    page: str | None = None
+    """Where a person can read about it."""
+
+    @property
+    def expected(self) -> Expected:
+        return Expected(self.size, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A missing model as the resolve room sees it: one (folder, name), all that is known of it."""
+
+    folder: str
+    name: str
+    urls: tuple[str, ...] = ()
+    """As the workflows write them, best first."""
+    sha256: tuple[str, ...] = ()
+    """Every hash that a workflow gives for it; more than one is a contradiction."""
+
+    @property
+    def filename(self) -> str:
+        return self.name.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What asking the backends came to.
+
+    Exactly one of three: *chosen* (mirrors of one file, best first), a *question* for a person
+    (candidates without a choice), or nothing (both empty).
+    """
+
+    chosen: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    """Everything that was offered, best first, for reports and for a person to choose from."""

@@ -1,0 +1,264 @@
+"""What can go wrong: a code, what was seen, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error as a value: stored with a job, told in a report, logged, answered over HTTP."""
+
+    code: str
+    cause: str
+    remedy: str
+
+
+class WatchmanError(Exception):
+    """Something failed; *cause* says what we saw, *remedy* what to do about it."""
+
+    code: ClassVar[str] = "error"
+    """Kebab-case, stable, and a heading in ``docs/errors.md``."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same job may succeed later with nobody doing anything."""
+
+    exit_status: ClassVar[int] = 3
+    """What a command ends with: 2 for wrong usage or settings, 3 for what could not be finished."""
+
+    def __init__(self, cause: str, *, remedy: str, retry_after: float | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+        self.retry_after = retry_after
+        """Seconds that the other side asked us to wait, where it did."""
+
+    def __str__(self) -> str:
+        return f"{self.cause} {self.remedy} [{self.code}]"
+
+    def trouble(self) -> Trouble:
+        return Trouble(self.code, self.cause, self.remedy)
+
+
+# -- settings and this installation
+
+
+class SettingsInvalid(WatchmanError):
+    """The settings cannot be used as they are."""
+
+    code = "settings-invalid"
+    exit_status = 2
+
+
+class ComfyUINotFound(WatchmanError):
+    """No ComfyUI tree where one should be."""
+
+    code = "comfyui-not-found"
+    exit_status = 2
+    retryable = True
+
+
+class StateLocked(WatchmanError):
+    """Another process owns the state."""
+
+    code = "state-locked"
+
+
+class StateUnusable(WatchmanError):
+    """The database cannot be opened, is damaged, or is newer than this program."""
+
+    code = "state-unusable"
+
+
+class AddressInUse(WatchmanError):
+    """The HTTP address is taken."""
+
+    code = "address-in-use"
+
+
+# -- reading a workflow
+
+
+class WorkflowUnreadable(WatchmanError):
+    """The file cannot be read as a workflow: broken, truncated, or hostile."""
+
+    code = "workflow-unreadable"
+
+
+class WorkflowTooLarge(WatchmanError):
+    """The file, or what it unpacks to, is larger than we read."""
+
+    code = "workflow-too-large"
+
+
+class WorkflowTooDeep(WatchmanError):
+    """The data is nested deeper than any workflow is."""
+
+    code = "workflow-too-deep"
+
+
+class ParserFailed(WatchmanError):
+    """The child process that reads untrusted files crashed or hit its limits."""
+
+    code = "parser-failed"
+
+
+class FileUnreadable(WatchmanError):
+    """The file is gone, no regular file, or we may not read it."""
+
+    code = "file-unreadable"
+
+
+# -- names and places
+
+
+class UnsafeName(WatchmanError):
+    """A model name from a workflow that must not become a path."""
+
+    code = "unsafe-name"
+
+
+class UnknownFolder(WatchmanError):
+    """Nobody says which folder the model belongs in."""
+
+    code = "unknown-folder"
+
+
+class FolderNotWritable(WatchmanError):
+    """The directory a model should go to cannot be written."""
+
+    code = "folder-not-writable"
+    retryable = True
+
+
+class DiskFull(WatchmanError):
+    """Not enough room on the volume the model should go to."""
+
+    code = "disk-full"
+    retryable = True
+
+
+class DiskFailed(WatchmanError):
+    """The disk answered with an error."""
+
+    code = "disk-failed"
+    retryable = True
+
+
+class NameTaken(WatchmanError):
+    """A file of that name is there with other bytes; we never replace it."""
+
+    code = "name-taken"
+
+
+# -- network
+
+
+class UrlRefused(WatchmanError):
+    """An address we do not ask: scheme, credentials in it, or a private network."""
+
+    code = "url-refused"
+
+
+class HostNotAllowed(WatchmanError):
+    """A host that is not among the allowed ones."""
+
+    code = "host-not-allowed"
+
+
+class SourceUnavailable(WatchmanError):
+    """The source could not be asked: network, time-out, outage."""
+
+    code = "source-unavailable"
+    retryable = True
+
+
+class RateLimited(WatchmanError):
+    """The source asks us to slow down."""
+
+    code = "rate-limited"
+    retryable = True
+
+
+class SourceMissing(WatchmanError):
+    """The source does not have the file."""
+
+    code = "source-missing"
+
+
+class LoginNeeded(WatchmanError):
+    """The source wants a login, an accepted licence or a payment."""
+
+    code = "login-needed"
+
+
+class WrongAnswer(WatchmanError):
+    """The answer is not about the question, or not what it should be."""
+
+    code = "wrong-answer"
+
+
+class VerificationFailed(WatchmanError):
+    """The bytes are not the promised ones."""
+
+    code = "verification-failed"
+
+
+class NothingFound(WatchmanError):
+    """No source is known for the model."""
+
+    code = "nothing-found"
+
+
+class ChoiceNeeded(WatchmanError):
+    """Several files, or one without enough evidence: a person decides."""
+
+    code = "choice-needed"
+
+
+class DownloadOff(WatchmanError):
+    """The settings say not to download."""
+
+    code = "download-off"
+
+
+class DownloadTooLarge(WatchmanError):
+    """The file is larger than ``download.max_bytes`` allows."""
+
+    code = "download-too-large"
+
+
+class Interrupted(WatchmanError):
+    """We are stopping; the work goes on at the next start."""
+
+    code = "interrupted"
+    retryable = True
+
+
+class InternalError(WatchmanError):
+    """A bug of ours."""
+
+    code = "internal-error"
+
+
+# -- watching
+
+
+class WatchLimitReached(WatchmanError):
+    """The kernel refuses to watch more directories."""
+
+    code = "watch-limit-reached"
+
+    def __init__(self, *, needed: int, allowed: int) -> None:
+        super().__init__(
+            f"Watching needs {needed} inotify watches but the kernel allows {allowed}.",
+            remedy=f"Set fs.inotify.max_user_watches to at least {needed * 2}, then restart.",
+        )
+
+
+class RootOffline(WatchmanError):
+    """A watched directory is gone, or another device lies in its place."""
+
+    code = "root-offline"
+    retryable = True

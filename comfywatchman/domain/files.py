@@ -1,0 +1,148 @@
+"""Model files, what was promised and measured about them, and where each folder lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+LEGACY_FOLDERS: Mapping[str, str] = {"unet": "diffusion_models", "clip": "text_encoders"}
+"""Old folder names that ComfyUI maps in every function (folder_paths.py)."""
+
+CHECKPOINT_SUFFIXES = frozenset(
+    {".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"}
+)
+"""What ComfyUI lists in most folders (folder_paths.py, supported_pt_extensions)."""
+
+MODEL_SUFFIXES = CHECKPOINT_SUFFIXES | {".gguf", ".onnx"}
+"""What we count as a model file in any folder: packs add the last two."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def folder_name(name: str) -> str:
+    """Return ComfyUI's present name of the folder: ``unet`` is ``diffusion_models``."""
+    return LEGACY_FOLDERS.get(name, name)
+
+
+def sha256_or_none(text: object) -> str | None:
+    """Return *text* as 64 lowercase hex digits, or ``None`` where it is no SHA-256."""
+    if not isinstance(text, str):
+        return None
+    lowered = text.strip().lower().removeprefix("sha256:").removeprefix("0x")
+    return lowered if _SHA256.fullmatch(lowered) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What says that a file has not changed since it was measured.
+
+    Times are nanoseconds since the epoch, *size* is bytes.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What reading the whole file told."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What somebody promised about a file. ``None`` means: no promise."""
+
+    size: int | None = None
+    sha256: str | None = None
+
+    def broken_promise(self, measured: Measured) -> str | None:
+        """Name the first promise *measured* breaks, or ``None`` if it keeps them all."""
+        if self.size is not None and self.size != measured.size:
+            return f"expected {self.size} bytes, got {measured.size}"
+        if self.sha256 is not None and self.sha256 != measured.sha256:
+            return f"expected SHA-256 {self.sha256}, got {measured.sha256}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file on disk that a loader could be pointed at."""
+
+    path: Path
+    """As ComfyUI would open it: below a root, links in between not resolved."""
+    stamp: Stamp
+    whole: bool = True
+    """False while the file is still arriving: being written, or shorter than its header says."""
+    sha256: str | None = None
+    """``None`` until it was measured."""
+
+    @property
+    def size(self) -> int:
+        return self.stamp.size
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder name of ComfyUI: where it looks, in order, and for which suffixes."""
+
+    name: str
+    roots: tuple[Path, ...]
+    suffixes: frozenset[str] = CHECKPOINT_SUFFIXES
+    """Lowercase with the dot; an empty set means that every file counts."""
+    write_root: Path | None = None
+    """Where a new file goes; ``None`` where nothing may be written (no root is known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """ComfyUI's folder table for one installation."""
+
+    comfyui_root: Path
+    models_root: Path
+    """``models`` below the base directory; folders nobody configured lie below it."""
+    table: Mapping[str, Folder] = field(default_factory=dict)
+
+    def folder(self, name: str) -> Folder:
+        """Return the folder *name*; one that no table knows is ``models/NAME``, as packs do it."""
+        known = self.table.get(folder_name(name))
+        if known is not None:
+            return known
+        root = self.models_root / PurePosixPath(name)
+        return Folder(name, (root,), MODEL_SUFFIXES, root)
+
+    def roots(self) -> tuple[Path, ...]:
+        """Return every directory that holds models, none below another, without repeats."""
+        every = {self.models_root}
+        for folder in self.table.values():
+            every.update(folder.roots)
+        ordered = sorted(every)
+        return tuple(
+            root for root in ordered if not any(other in root.parents for other in ordered)
+        )
+
+    def named(self, path: Path) -> Iterator[tuple[str, str]]:
+        """Yield each (folder, name) under which ComfyUI lists *path*, names with ``/``.
+
+        A file below ``models/`` that no folder of the table covers is listed under the first
+        directory of its path, as packs that add folders do.
+        """
+        found = False
+        for folder in self.table.values():
+            for root in folder.roots:
+                if root in path.parents:
+                    found = True
+                    yield folder.name, path.relative_to(root).as_posix()
+                    break
+        if not found and self.models_root in path.parents:
+            relative = path.relative_to(self.models_root)
+            if len(relative.parts) > 1:
+                first, rest = relative.parts[0], PurePosixPath(*relative.parts[1:])
+                yield folder_name(first), rest.as_posix()
