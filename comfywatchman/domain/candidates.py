@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Expected
 
 
@@ -75,3 +76,5 @@ class Resolution:
     chosen: tuple[Candidate, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     """Everything that was offered, best first, for reports and for a person to choose from."""
+    why: Trouble | None = None
+    """Why nothing was chosen; ``None`` where something was."""

@@ -217,6 +217,13 @@ class ChoiceNeeded(WatchmanError):
     code = "choice-needed"
 
 
+class BeingFetched(WatchmanError):
+    """Another process has the part of the same file open."""
+
+    code = "being-fetched"
+    retryable = True
+
+
 class DownloadOff(WatchmanError):
     """The settings say not to download."""
 

@@ -10,6 +10,16 @@ from pathlib import Path, PurePosixPath
 LEGACY_FOLDERS: Mapping[str, str] = {"unet": "diffusion_models", "clip": "text_encoders"}
 """Old folder names that ComfyUI maps in every function (folder_paths.py)."""
 
+PACK_KEYS: Mapping[str, str] = {
+    "unet_gguf": "diffusion_models",
+    "model_gguf": "diffusion_models",
+    "clip_gguf": "text_encoders",
+    "vae_gguf": "vae",
+    "ultralytics_bbox": "ultralytics/bbox",
+    "ultralytics_segm": "ultralytics/segm",
+}
+"""Keys under which packs list directories that have a folder name already (comfyui-formats 2.3)."""
+
 CHECKPOINT_SUFFIXES = frozenset(
     {".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"}
 )
@@ -22,8 +32,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def folder_name(name: str) -> str:
-    """Return ComfyUI's present name of the folder: ``unet`` is ``diffusion_models``."""
-    return LEGACY_FOLDERS.get(name, name)
+    """Return the one name we use for a folder; ``unet``, ``unet_gguf``: ``diffusion_models``."""
+    return LEGACY_FOLDERS.get(name) or PACK_KEYS.get(name, name)
 
 
 def sha256_or_none(text: object) -> str | None:
@@ -112,11 +122,12 @@ class Folders:
 
     def folder(self, name: str) -> Folder:
         """Return the folder *name*; one that no table knows is ``models/NAME``, as packs do it."""
-        known = self.table.get(folder_name(name))
+        present = folder_name(name)
+        known = self.table.get(present)
         if known is not None:
             return known
-        root = self.models_root / PurePosixPath(name)
-        return Folder(name, (root,), MODEL_SUFFIXES, root)
+        root = self.models_root / PurePosixPath(present)
+        return Folder(present, (root,), MODEL_SUFFIXES, root)
 
     def roots(self) -> tuple[Path, ...]:
         """Return every directory that holds models, none below another, without repeats."""
@@ -131,8 +142,9 @@ class Folders:
     def named(self, path: Path) -> Iterator[tuple[str, str]]:
         """Yield each (folder, name) under which ComfyUI lists *path*, names with ``/``.
 
-        A file below ``models/`` that no folder of the table covers is listed under the first
-        directory of its path, as packs that add folders do.
+        One root may lie below another; then the file has two names in that folder. A file
+        below ``models/`` that no folder of the table covers is listed under the first
+        directory of its path, and under the first two where a pack is known to list those.
         """
         found = False
         for folder in self.table.values():
@@ -140,9 +152,11 @@ class Folders:
                 if root in path.parents:
                     found = True
                     yield folder.name, path.relative_to(root).as_posix()
-                    break
         if not found and self.models_root in path.parents:
             relative = path.relative_to(self.models_root)
             if len(relative.parts) > 1:
                 first, rest = relative.parts[0], PurePosixPath(*relative.parts[1:])
                 yield folder_name(first), rest.as_posix()
+            two = "/".join(relative.parts[:2])
+            if len(relative.parts) > 2 and two in PACK_KEYS.values():
+                yield two, "/".join(relative.parts[2:])

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import Measured
+from comfywatchman.domain.files import Measured, Stamp
 from comfywatchman.domain.references import Analysis
+
+
+class Cause(StrEnum):
+    """Why a workflow is analyzed, which decides how far the news goes."""
+
+    CHANGED = "changed"
+    """The workflow is new or was edited, or a person asked: everything may be asked and fetched."""
+    ARRIVED = "arrived"
+    """A model came: what was asked before and failed is not asked again."""
+    REMOVED = "removed"
+    """A model went: told, but not fetched again behind the back of whoever removed it."""
+
 
 # -- jobs: each has a natural key, so that asking twice is asking once
 
@@ -20,8 +33,7 @@ class AnalyzeWorkflow:
 
     kind: ClassVar[str] = "analyze"
     path: Path
-    fetch: bool = True
-    """Whether what is missing may be fetched; false after somebody removed a model."""
+    cause: Cause = Cause.CHANGED
 
     @property
     def key(self) -> str:
@@ -151,7 +163,9 @@ class WorkflowRemoved:
 class WorkflowAnalyzed:
     analysis: Analysis
     duration_seconds: float
-    fetch: bool = True
+    cause: Cause = Cause.CHANGED
+    stamp: Stamp | None = None
+    """Of the file that was read; ``None`` where it could not be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +175,7 @@ class ModelFound:
     path: Path
     size: int
     whole: bool
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,7 @@ class ModelIndexed:
     name: str
     measured: Measured
     duration_seconds: float
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +199,7 @@ class ModelChanged:
 class ModelMoved:
     path: Path
     before: Path
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +323,8 @@ class ModelPlaced:
     measured: Measured
     source: str
     linked_from: Path | None = None
-    """The file of ours that it is a link or copy of, where nothing was fetched."""
+    """The file on this machine that it is a link or copy of, where nothing was fetched."""
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,11 +153,26 @@ class Analysis:
         return WorkflowState.READY
 
     @property
-    def missing(self) -> tuple[Finding, ...]:
-        """The rows that a download could satisfy."""
-        wanted = {ReferenceState.MISSING, ReferenceState.AMBIGUOUS}
+    def fetchable(self) -> tuple[Finding, ...]:
+        """The rows that bringing a file could satisfy.
+
+        A file of that name in another place is brought too where the workflow itself says where
+        the right one is from: if the bytes are the same, they are linked and not fetched.
+        """
         return tuple(
             finding
             for finding in self.findings
-            if finding.reference.active and finding.state in wanted
+            if finding.reference.active
+            and finding.reference.folder is not None
+            and finding.trouble is None
+            and (finding.state in _BRINGABLE or _told_where(finding))
         )
+
+
+_BRINGABLE = {ReferenceState.MISSING, ReferenceState.AMBIGUOUS}
+
+
+def _told_where(finding: Finding) -> bool:
+    return finding.state is ReferenceState.ELSEWHERE and any(
+        declared.url for declared in finding.reference.declared
+    )

@@ -1,0 +1,1 @@
+"""Reading files of strangers, in a process that can fail without us."""

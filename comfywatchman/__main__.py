@@ -1,0 +1,6 @@
+"""``python -m comfywatchman``."""
+
+from comfywatchman.cli.main import main
+
+if __name__ == "__main__":
+    main()

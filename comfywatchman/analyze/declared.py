@@ -1,0 +1,115 @@
+"""Where a workflow itself says that its models come from: declarations and links in notes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from comfywatchman.domain.files import folder_name, sha256_or_none
+from comfywatchman.domain.references import Declared
+
+_LONGEST_URL = 4096
+_URL = re.compile(r"https?://[^\s<>\"'`|\\^\[\]{}]+", re.IGNORECASE)
+_MARKDOWN = re.compile(r"\[([^\[\]\n]{1,300})\]\(\s*<?(https?://[^\s<>\"]+?)>?\s*\)", re.IGNORECASE)
+_BLOB = re.compile(r"^(https?://[^/]*(?:huggingface\.co|hf\.co)/(?:[^/]+/){2,3})blob/", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a file name and where to get it."""
+
+    name: str
+    """With slashes."""
+    declared: Declared
+    node: str = ""
+    """The node it stands at; empty for the top level and for notes."""
+
+    @property
+    def basename(self) -> str:
+        return self.name.rsplit("/", 1)[-1]
+
+
+def entries(models: Any, origin: str, node: str = "") -> Iterator[Entry]:
+    """Yield the usable records of a ``models`` list; a broken one is left out."""
+    if not isinstance(models, list):
+        return
+    for record in models:
+        if not isinstance(record, dict):
+            continue
+        name = record.get("name")
+        if isinstance(name, str) and name:
+            declared = Declared(
+                _url(record.get("url")), _hash(record), origin, _directory(record.get("directory"))
+            )
+            yield Entry(name.replace("\\", "/"), declared, node)
+
+
+def note_entries(text: str) -> Iterator[Entry]:
+    """Yield the links of a note, under the names that they show and the names that they end in."""
+    for found in _MARKDOWN.finditer(text):
+        yield Entry(found[1].strip().replace("\\", "/"), _noted(found[2]))
+    for link in _URL.finditer(text):
+        url = link[0].rstrip(".,;:!?)")
+        path = url.split("?", 1)[0].split("#", 1)[0]
+        yield Entry(unquote(path.rsplit("/", 1)[-1]), _noted(url))
+
+
+def _noted(url: str) -> Declared:
+    return Declared(_url(url), None, "note")
+
+
+def matching(
+    name: str, folders: Sequence[str], at_nodes: Iterable[str], every: Sequence[Entry]
+) -> tuple[Declared, ...]:
+    """Return what *every* entry says about a file, the best evidence first.
+
+    An entry at one of the nodes that name the file goes before those of other nodes, then the top
+    level, then notes; the exact name goes before the same file name in another subfolder.
+    """
+    own = set(at_nodes)
+    basename = name.rsplit("/", 1)[-1]
+    ranked = [
+        (_rank(entry, own, name), number, entry.declared)
+        for number, entry in enumerate(every)
+        if entry.basename == basename and _same_folder(entry.declared.directory, folders)
+    ]
+    ranked.sort(key=lambda row: row[:2])
+    return tuple(dict.fromkeys(declared for _, _, declared in ranked))
+
+
+_ORIGINS = {"properties.models": 0, "models": 1, "note": 2}
+
+
+def _rank(entry: Entry, own: set[str], name: str) -> tuple[int, bool, bool]:
+    return _ORIGINS[entry.declared.origin], entry.node not in own, entry.name != name
+
+
+def _same_folder(directory: str | None, folders: Sequence[str]) -> bool:
+    return directory is None or not folders or directory in folders
+
+
+def _directory(value: Any) -> str | None:
+    if not isinstance(value, str) or not value.strip("/\\ "):
+        return None
+    first = value.replace("\\", "/").strip("/ ").removeprefix("models/").split("/", 1)[0]
+    return folder_name(first)
+
+
+def _url(value: Any) -> str | None:
+    """Return a web address; one of a Hugging Face file's page becomes that of the file."""
+    if not isinstance(value, str) or len(value) > _LONGEST_URL:
+        return None
+    url = value.strip()
+    if not url.lower().startswith(("https://", "http://")):
+        return None
+    return _BLOB.sub(r"\1resolve/", url)
+
+
+def _hash(record: dict[str, Any]) -> str | None:
+    kind = record.get("hash_type")
+    if kind is not None and str(kind).lower().replace("-", "") != "sha256":
+        return None
+    return sha256_or_none(record.get("hash"))

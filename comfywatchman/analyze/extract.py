@@ -1,0 +1,336 @@
+"""Which model files the nodes of a workflow name: by the loader table, then by a general rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from comfywatchman.analyze.loaders import Condition, Rule, Spot, Tables
+from comfywatchman.analyze.text import (
+    embeddings,
+    has_model_suffix,
+    is_sentinel,
+    loras,
+    names_a_model,
+)
+from comfywatchman.analyze.values import Found, Unknown
+from comfywatchman.analyze.views import Key, View
+from comfywatchman.domain.references import Lookup
+
+_GUESSES: Mapping[str, str] = {
+    "ckpt_name": "checkpoints",
+    "unet_name": "diffusion_models",
+    "vae_name": "vae",
+    "control_net_name": "controlnet",
+    "controlnet_name": "controlnet",
+    "style_model_name": "style_models",
+    "ipadapter_file": "ipadapter",
+    "pulid_file": "pulid",
+    "clip_vision_name": "clip_vision",
+    "clip_vision": "clip_vision",
+    "gligen_name": "gligen",
+    "hypernetwork_name": "hypernetworks",
+    "photomaker_model_name": "photomaker",
+    "instantid_file": "instantid",
+}
+"""Folder by a widget's name, where ComfyUI and the packs agree on it."""
+
+_GUESSED_PREFIXES = (
+    ("lora", "loras"),
+    ("clip_name", "text_encoders"),
+    ("text_encoder", "text_encoders"),
+    ("upscale_model", "upscale_models"),
+)
+_SWITCHES = ("on", "active", "enabled", "enable", "toggle")
+_OFF = frozenset({"off", "false", "none", "no", "disabled", "disable", "0", ""})
+_DEEPEST_WIDGET = 12
+_TAESD = frozenset({"taesd", "taesdxl", "taesd3", "taef1", "taef2", "taeqi2_1"})
+"""Image decoders that are two files each (nodes.py, VAELoader)."""
+
+_TAE_VIDEO = frozenset(
+    {"taehv", "lighttaew2_2", "lighttaew2_1", "lighttaehy1_5", "taeltx_2", "taeh3"}
+)
+"""Video decoders that are one file, read from vae_approx."""
+
+_LOADER_PREFIXES = (
+    ("checkpointloader", "checkpoints"),
+    ("unetloader", "diffusion_models"),
+    ("vaeloader", "vae"),
+    ("loraloader", "loras"),
+    ("controlnetloader", "controlnet"),
+    ("clipvisionloader", "clip_vision"),
+    ("cliploader", "text_encoders"),
+    ("dualcliploader", "text_encoders"),
+    ("triplecliploader", "text_encoders"),
+    ("quadruplecliploader", "text_encoders"),
+    ("upscalemodelloader", "upscale_models"),
+    ("stylemodelloader", "style_models"),
+    ("latentupscalemodelloader", "latent_upscale_models"),
+)
+"""Packs name their variants of a loader after it; letters only, lowercase."""
+
+_NO_LETTERS = re.compile(r"[^a-z0-9]")
+_SHOWS = re.compile(r"(?i)(?<![a-z])(show|display|preview)|ShowText|ShowAny")
+"""Nodes that show text: what stands in them was computed, it asks for nothing."""
+
+_FETCHES = re.compile(r"(?i)down(load|-loader)|\[Comfy3D\] Load")
+"""Nodes that fetch their model by themselves say so in their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One place that names one file."""
+
+    folders: tuple[str, ...]
+    """Empty where nobody tells."""
+    raw: str
+    node: str
+    node_type: str
+    widget: str
+    active: bool
+    lookup: Lookup
+    how: str
+
+    @property
+    def name(self) -> str:
+        return self.raw.replace("\\", "/")
+
+
+def mentions(views: Iterable[View], tables: Tables) -> Iterator[Mention]:
+    """Yield every mention of a model file, in the order of the nodes."""
+    for view in views:
+        node_type = view.type
+        rules = tables.rules_of(node_type)
+        used: set[Key] = set()
+        if rules is not None:
+            if not rules:
+                continue
+            reader = _Reader(view, rules)
+            for rule in rules:
+                yield from reader.listed(rule, used)
+            yield from reader.unlisted(used)
+        elif node_type in tables.core:
+            yield from _Reader(view, ()).unlisted(used)
+        elif _SHOWS.search(node_type) is None:
+            reader = _Reader(view, ())
+            yield from reader.unlisted(used)
+            yield from reader.arriving()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one node."""
+
+    view: View
+    rules: tuple[Rule, ...]
+
+    # -- by the table
+
+    def listed(self, rule: Rule, used: set[Key]) -> Iterator[Mention]:
+        if rule.kind == "rows":
+            yield from self._rows(rule, used)
+            return
+        key = self.view.locate(rule.spot)
+        if key is not None:
+            used.add(key)
+        answer = self.view.value(key, rule.spot.name)
+        on = self._on(rule)
+        if rule.kind == "tags":
+            if isinstance(answer, Found) and isinstance(answer.value, str):
+                for name in loras(answer.value):
+                    yield self._mention(rule.folders, name, rule.spot.name, rule, on=on)
+                yield from self._embeddings(answer.value, rule.spot.name)
+        elif answer is Unknown.DYNAMIC:
+            if rule.lookup is not Lookup.AUTODOWNLOAD:
+                yield self._dynamic(rule, on=on)
+        elif isinstance(answer, Found):
+            value = _plain_name(answer.value)
+            if value is not None:
+                yield from self._named(rule, value, answer.how, on=on)
+
+    def _named(self, rule: Rule, value: str, where: str, *, on: bool) -> Iterator[Mention]:
+        if is_sentinel(value) or "\n" in value:
+            return
+        suffixed = has_model_suffix(value)
+        if rule.only_suffixed and not suffixed:
+            return
+        how = where if where != "widget" else rule.how
+        if "vae" in rule.folders and value in _TAESD:
+            for half in ("encoder", "decoder"):
+                yield self._made(
+                    ("vae_approx",), f"{value}_{half}", rule.spot.name, Lookup.STEM, how, on=on
+                )
+            return
+        folders = rule.folders
+        if "vae" in folders and value.rpartition(".")[0] in _TAE_VIDEO:
+            folders = ("vae_approx",)
+        lookup = rule.lookup
+        if lookup is Lookup.DIRECTORY and suffixed:
+            lookup = Lookup.FILE
+        yield self._made(folders, value, rule.spot.name, lookup, how, on=on)
+
+    def _rows(self, rule: Rule, used: set[Key]) -> Iterator[Mention]:
+        for key, name, value in self.view.loose():
+            for row in _row_dicts(value, _DEEPEST_WIDGET):
+                used.add(key)
+                raw = row.get(rule.spot.name)
+                if isinstance(raw, str) and not is_sentinel(raw):
+                    lookup = Lookup.FILE if has_model_suffix(raw) else Lookup.STEM
+                    on = self._on(rule) and _switched_on(row)
+                    yield self._made(
+                        rule.folders, raw, name or rule.spot.name, lookup, rule.how, on=on
+                    )
+
+    def _on(self, rule: Rule) -> bool:
+        if rule.count is not None:
+            number = self._plain(rule.count)
+            if isinstance(number, int | float) and rule.row > number:
+                return False
+        return all(self._holds(condition) for condition in rule.conditions)
+
+    def _holds(self, condition: Condition) -> bool:
+        value = self._plain(condition.spot)
+        if value is None:  # nobody tells, so the row counts
+            return True
+        text = str(value).strip().lower()
+        chosen = text in condition.values if condition.values else text not in _OFF
+        return chosen is not condition.negated
+
+    def _plain(self, spot: Spot) -> Any:
+        answer = self.view.value(self.view.locate(spot), spot.name)
+        return answer.value if isinstance(answer, Found) else None
+
+    # -- by the general rule
+
+    def unlisted(self, used: set[Key]) -> Iterator[Mention]:
+        for key, name, value in self.view.loose():
+            if key in used:
+                continue
+            if not isinstance(value, str):
+                yield from self._nested(name, value, _DEEPEST_WIDGET)
+                continue
+            answer = self.view.value(key, name)
+            if isinstance(answer, Found):
+                if isinstance(answer.value, str):
+                    yield from self._text(name, answer.value, answer.how)
+            elif names_a_model(value):
+                yield self._made(self._guess(name), "", name, Lookup.DYNAMIC, "widget", on=True)
+
+    def arriving(self) -> Iterator[Mention]:
+        for name, answer in self.view.arriving():
+            if isinstance(answer, Found) and isinstance(answer.value, str):
+                yield from self._text(name, answer.value, answer.how)
+
+    def _text(self, name: str, value: str, how: str) -> Iterator[Mention]:
+        if names_a_model(value):
+            yield self._made(self._guess(name), value, name, self._unlisted_lookup(), how, on=True)
+        elif "embedding:" in value:
+            yield from self._embeddings(value, name)
+
+    def _nested(self, name: str, value: Any, depth: int) -> Iterator[Mention]:
+        if depth <= 0:
+            return
+        if isinstance(value, list):
+            for item in value:
+                if isinstance(item, str):
+                    yield from self._text(name, item, "widget")
+                else:
+                    yield from self._nested(name, item, depth - 1)
+        elif isinstance(value, dict):
+            on = _switched_on(value)
+            for key, item in value.items():
+                if isinstance(item, str):
+                    if names_a_model(item):
+                        lookup = self._unlisted_lookup()
+                        yield self._made(
+                            self._guess(key), item, name or key, lookup, "power-lora", on=on
+                        )
+                else:
+                    yield from self._nested(name or key, item, depth - 1)
+
+    def _unlisted_lookup(self) -> Lookup:
+        return Lookup.AUTODOWNLOAD if _FETCHES.search(self.view.type) else Lookup.FILE
+
+    def _guess(self, widget: str) -> tuple[str, ...]:
+        if self.rules:  # a value of a known node whose position the table does not know
+            folders = {rule.folders for rule in self.rules}
+            if len(folders) == 1:
+                return next(iter(folders))
+        folder = guessed_folder(self.view.type, widget)
+        return () if folder is None else (folder,)
+
+    def _embeddings(self, text: str, widget: str) -> Iterator[Mention]:
+        for name in embeddings(text):
+            yield self._made(
+                ("embeddings",), name, widget, Lookup.STEM, "embedding-text", on=True
+            )
+
+    # -- results
+
+    def _mention(
+        self, folders: tuple[str, ...], raw: str, widget: str, rule: Rule, *, on: bool
+    ) -> Mention:
+        lookup = Lookup.FILE if has_model_suffix(raw) else Lookup.STEM
+        return self._made(folders, raw, widget, lookup, rule.how, on=on)
+
+    def _dynamic(self, rule: Rule, *, on: bool) -> Mention:
+        return self._made(rule.folders, "", rule.spot.name, Lookup.DYNAMIC, "widget", on=on)
+
+    def _made(
+        self,
+        folders: tuple[str, ...],
+        raw: str,
+        widget: str,
+        lookup: Lookup,
+        how: str,
+        *,
+        on: bool,
+    ) -> Mention:
+        view = self.view
+        active = view.active and on
+        return Mention(folders, raw, view.path, view.type, widget, active, lookup, how)
+
+
+def guessed_folder(node_type: str, widget: str) -> str | None:
+    """Return the folder that a widget of an unknown node names, where its name leaves no doubt."""
+    known = _GUESSES.get(widget)
+    if known is not None:
+        return known
+    for prefix, folder in _GUESSED_PREFIXES:
+        if widget.startswith(prefix):
+            return folder
+    letters = _NO_LETTERS.sub("", node_type.lower())
+    for prefix, folder in _LOADER_PREFIXES:
+        if letters.startswith(prefix):
+            return folder
+    return None
+
+
+def _plain_name(value: Any) -> str | None:
+    """Return a widget's text; some packs wrap it, with a preview beside it."""
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+def _row_dicts(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+    if depth <= 0:
+        return
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            if isinstance(item, list | dict):
+                yield from _row_dicts(item, depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _row_dicts(item, depth - 1)
+
+
+def _switched_on(row: Mapping[str, Any]) -> bool:
+    for switch in _SWITCHES:
+        state = row.get(switch)
+        if state is not None:
+            return str(state).strip().lower() not in _OFF
+    return True

@@ -1,0 +1,191 @@
+"""The loader table: which widget of which node type names a file of which folder.
+
+The table is text, one line for one widget (the grammar stands at its head), so that a pack's loader
+can be added without touching code. Reading the file is somebody else's work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from comfywatchman.domain.errors import SettingsInvalid
+from comfywatchman.domain.files import folder_name
+from comfywatchman.domain.references import Lookup
+
+_ARROW = " -> "
+_IGNORED = "ignore"
+_WIDGET = re.compile(r"(?:(\d+)?(?:\+(\d+))?(?:\*(\d+))?:)?(\S+)")
+_LOOKUPS = {"stem": Lookup.STEM, "directory": Lookup.DIRECTORY, "auto": Lookup.AUTODOWNLOAD}
+_KINDS = {"rows", "tags"}
+_NOWHERE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A widget: its name, and its position in the stored list where that is known."""
+
+    name: str
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The row counts only if the widget *spot* has (or has not) one of *values*."""
+
+    spot: Spot
+    values: frozenset[str]
+    """Lowercase; empty means any value that is not off, none or zero."""
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One widget that names a file."""
+
+    folders: tuple[str, ...]
+    spot: Spot
+    lookup: Lookup = Lookup.FILE
+    kind: str = ""
+    """Empty for a plain name; ``rows``: switchable rows with a name each; ``tags``: text with
+    ``<lora:…>`` in it."""
+    conditions: tuple[Condition, ...] = ()
+    count: Spot | None = None
+    """The widget that says how many rows count."""
+    row: int = 0
+    """Which row of a stack this is, from 1; 0 for none."""
+    only_suffixed: bool = False
+    """Whether a value counts only with a model file's suffix (else it chooses something else)."""
+
+    @property
+    def how(self) -> str:
+        if self.kind == "rows":
+            return "power-lora"
+        if self.kind == "tags":
+            return "lora-text"
+        return "stack" if self.row else "widget"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What is known about node types."""
+
+    rules: Mapping[str, tuple[Rule, ...]]
+    """By node type; an empty tuple for a node whose strings are never requirements."""
+    core: frozenset[str] = frozenset()
+    """Node types that come with ComfyUI."""
+
+    def rules_of(self, node_type: str) -> tuple[Rule, ...] | None:
+        """Return the rules of a type, or of the type that it wraps; ``None`` where unknown."""
+        rules = self.rules.get(node_type)
+        if rules is None and "MultiGPU" in node_type:
+            return self.rules.get(_WRAPPER.sub("", node_type))
+        return rules
+
+
+_WRAPPER = re.compile(r"(DisTorch\d?|Advanced)?MultiGPU(v\d)?$")
+"""What ComfyUI-MultiGPU adds to the names of the loaders it wraps; their widgets stay."""
+
+
+def read_tables(loaders: str, core: str, extra: Sequence[str] = ()) -> Tables:
+    """Return the tables; *extra* are lines of a user, which go before the shipped ones.
+
+    Raises:
+        SettingsInvalid: a line is no line of the table.
+    """
+    rules: dict[str, list[Rule]] = {}
+    _add(rules, loaders.splitlines())
+    own: dict[str, list[Rule]] = {}
+    _add(own, extra)
+    rules.update(own)
+    return Tables(
+        {node_type: tuple(found) for node_type, found in rules.items()},
+        frozenset(line for line in core.splitlines() if line and not line.startswith("# ")),
+    )
+
+
+def _add(rules: dict[str, list[Rule]], lines: Iterable[str]) -> None:
+    for line in lines:
+        text = line.strip()
+        if not text or text == "#" or text.startswith("# "):
+            continue
+        node_type, arrow, rest = text.partition(_ARROW)
+        if not arrow or not rest.split():
+            raise _unreadable(line)
+        found = rules.setdefault(node_type.strip(), [])
+        if rest.strip() != _IGNORED:
+            found.extend(_rules(line, rest.split()))
+
+
+def _rules(line: str, words: Sequence[str]) -> Iterator[Rule]:
+    if len(words) < 2:
+        raise _unreadable(line)
+    named = words[0].split(",") if words[0] != _NOWHERE else []
+    folders = tuple(folder_name(folder) for folder in named)
+    widget = _WIDGET.fullmatch(words[1])
+    if widget is None or not all(folders):
+        raise _unreadable(line)
+    start, step, rows, name = widget.groups()
+    rule = Rule(folders, _spot(start, name))
+    for word in words[2:]:
+        rule = _with_option(line, rule, word)
+    if rows is None:
+        yield rule
+        return
+    for row in range(int(rows)):
+        yield _row(rule, row, int(step or 0))
+
+
+def _row(rule: Rule, row: int, step: int) -> Rule:
+    """Return the rule of one row of a stack, numbered from 0."""
+    conditions = tuple(
+        replace(condition, spot=_moved(condition.spot, row, step)) for condition in rule.conditions
+    )
+    spot = _moved(rule.spot, row, step)
+    return replace(rule, spot=spot, conditions=conditions, row=row + 1)
+
+
+def _moved(spot: Spot, row: int, step: int) -> Spot:
+    name = spot.name.replace("{1}", str(row + 1)).replace("{0}", str(row))
+    if name == spot.name:
+        return spot
+    return Spot(name, None if spot.index is None else spot.index + row * step)
+
+
+def _with_option(line: str, rule: Rule, word: str) -> Rule:
+    key, _, value = word.partition("=")
+    if key in _LOOKUPS and not value:
+        return replace(rule, lookup=_LOOKUPS[key])
+    if key in _KINDS and not value:
+        return replace(rule, kind=key, lookup=Lookup.STEM)
+    if key == "file" and not value:
+        return replace(rule, only_suffixed=True)
+    if key == "count" and value:
+        return replace(rule, count=_named_spot(line, value))
+    if key in {"if", "unless"} and value:
+        widget, _, values = value.partition("=")
+        wanted = frozenset(one.replace("_", " ").lower() for one in values.split(",") if one)
+        condition = Condition(_named_spot(line, widget), wanted, negated=key == "unless")
+        return replace(rule, conditions=(*rule.conditions, condition))
+    raise _unreadable(line)
+
+
+def _named_spot(line: str, text: str) -> Spot:
+    widget = _WIDGET.fullmatch(text)
+    if widget is None:
+        raise _unreadable(line)
+    return _spot(widget[1], widget[4])
+
+
+def _spot(index: str | None, name: str) -> Spot:
+    """Return a widget; a space in its name is written as ``%20``."""
+    return Spot(name.replace("%20", " "), None if index is None else int(index))
+
+
+def _unreadable(line: str) -> SettingsInvalid:
+    return SettingsInvalid(
+        f"This is no line of the loader table: {line.strip()[:200]!r}.",
+        remedy="Write it as: NODE TYPE -> FOLDER INDEX:WIDGET, such as"
+        " `UNETLoader -> diffusion_models 0:unet_name`.",
+    )

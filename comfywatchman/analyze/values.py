@@ -1,0 +1,221 @@
+"""Which value of a widget is in force: its own, its subgraph host's, or one from along a link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from comfywatchman.analyze.graph import Graph, Placed
+from comfywatchman.analyze.shapes import Id, Link, Node, Socket
+
+_PRIMITIVES = frozenset({"PrimitiveNode", "PrimitiveString", "PrimitiveStringMultiline"})
+"""Nodes whose one output is their first widget's value."""
+
+_MOST_HOPS = 100
+"""Of one link through reroutes and subgraphs; guards against links in a circle."""
+
+_HOST = "-1"
+"""The node id by which a proxy entry means the instance's own input."""
+
+
+class Unknown(Enum):
+    """Why there is no value."""
+
+    ABSENT = "absent"
+    """Nobody gives one: the widget's stored value is in force."""
+    DYNAMIC = "dynamic"
+    """Another node computes it when the workflow runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value in force, and where it stood."""
+
+    value: Any
+    how: str
+
+
+Answer = Found | Unknown
+
+
+def in_force(placed: Placed, widget: str, stored: Any) -> Answer:
+    """Return the value of *widget*, which holds *stored* in the node itself."""
+    socket = socket_of(placed.node, widget)
+    if socket is not None and socket.link is not None:
+        answer = follow(placed.graph, placed.host, socket.link, _MOST_HOPS)
+    elif placed.host is not None:
+        answer = _proxied(placed.host, str(placed.node.id), widget)
+    else:
+        return Found(stored, placed.how)
+    return Found(stored, placed.how) if answer is Unknown.ABSENT else answer
+
+
+def socket_of(node: Node, widget: str) -> Socket | None:
+    """Return the socket of a widget; old files do not mark it as one, but name it alike."""
+    for socket in node.inputs or ():
+        if (socket.widget.name if socket.widget is not None else socket.name) == widget:
+            return socket
+    return None
+
+
+def follow(graph: Graph, host: Placed | None, link_id: Id, hops: int) -> Answer:
+    """Return the value that arrives by a link."""
+    link = graph.link(link_id)
+    if link is None:  # the editor drops a link that leads nowhere and shows the widget again
+        return Unknown.ABSENT
+    if hops <= 0:
+        return Unknown.DYNAMIC
+    if host is not None and link.origin_id == graph.input_node:
+        return _from_host(graph, host, link.origin_slot, hops - 1)
+    origin = graph.node(link.origin_id)
+    return Unknown.ABSENT if origin is None else _given_by(graph, host, origin, link, hops - 1)
+
+
+def _given_by(graph: Graph, host: Placed | None, origin: Node, link: Link, hops: int) -> Answer:
+    if origin.type == "Reroute":
+        return _through(graph, host, origin, hops)
+    if origin.type in _PRIMITIVES:
+        return _primitive(graph, host, origin, hops)
+    if origin.type == "GetNode":
+        return _broadcast(graph, host, origin, hops)
+    inside = graph.known.get(origin.type)
+    if inside is None:
+        return Unknown.DYNAMIC
+    instance = Placed("", origin, graph, host, active=True)
+    for number, inner in inside.links.items():
+        if inner.target_id == inside.output_node and inner.target_slot == link.origin_slot:
+            return follow(inside, instance, number, hops)
+    return Unknown.DYNAMIC
+
+
+def _through(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
+    """Return what comes in by the only input of a node."""
+    for socket in node.inputs or ():
+        if socket.link is not None:
+            return follow(graph, host, socket.link, hops)
+    return Unknown.DYNAMIC
+
+
+def _primitive(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
+    linked = _through(graph, host, node, hops)
+    if isinstance(linked, Found):
+        return linked
+    values = node.widgets_values
+    if isinstance(values, list) and values and (linked is Unknown.ABSENT or not _linked(node)):
+        return Found(values[0], "widget")
+    return Unknown.DYNAMIC
+
+
+def _linked(node: Node) -> bool:
+    return any(socket.link is not None for socket in node.inputs or ())
+
+
+def _broadcast(graph: Graph, host: Placed | None, getter: Node, hops: int) -> Answer:
+    """Follow KJNodes' GetNode to the SetNode of the same name."""
+    for node in graph.nodes:
+        if node.type == "SetNode" and _first(node) == _first(getter) is not None:
+            return _through(graph, host, node, hops)
+    return Unknown.DYNAMIC
+
+
+def _first(node: Node) -> Any:
+    values = node.widgets_values
+    return values[0] if isinstance(values, list) and values else None
+
+
+# -- subgraph hosts
+
+
+def _from_host(inside: Graph, host: Placed, slot: int, hops: int) -> Answer:
+    """Return what the instance *host* gives to input *slot* of its definition."""
+    if not 0 <= slot < len(inside.inputs):
+        return Unknown.ABSENT
+    name = inside.inputs[slot].name
+    for socket in host.node.inputs or ():
+        if socket.name == name and socket.link is not None:
+            answer = follow(host.graph, host.host, socket.link, hops)
+            if answer is not Unknown.ABSENT:
+                return _as_host(answer)
+    return _quarantined(host.node, name) or _listed(inside, host.node, slot, name)
+
+
+def _as_host(answer: Answer) -> Answer:
+    return Found(answer.value, "subgraph-host") if isinstance(answer, Found) else answer
+
+
+def _listed(inside: Graph, host: Node, slot: int, name: str) -> Answer:
+    """Return the instance's own value for an input, as files of three eras write it.
+
+    Until frontend 1.45 the list belongs to ``proxyWidgets``, and is mostly empty. Since 1.47 there
+    are no such entries and the list belongs to the promoted inputs, in definition order.
+    """
+    values = host.widgets_values
+    if not isinstance(values, list):
+        return Unknown.ABSENT
+    proxies = _proxies(host)
+    if proxies is None:
+        position = inside.promoted.index(slot) if slot in inside.promoted else len(values)
+        return _at(values, position)
+    wanted = {(_HOST, name)}
+    wanted.update(
+        (str(node.id), _socket_widget(node, at))
+        for node, at in inside.from_outside.get(slot, ())
+    )
+    for position, entry in enumerate(proxies):
+        if _proxy(entry) in wanted:
+            return _at(values, position)
+    return Unknown.ABSENT
+
+
+def _socket_widget(node: Node, slot: int) -> str:
+    sockets = node.inputs or []
+    if not 0 <= slot < len(sockets):
+        return ""
+    widget = sockets[slot].widget
+    return widget.name if widget is not None else sockets[slot].name
+
+
+def _proxied(host: Placed, inner: str, widget: str) -> Answer:
+    """Return the instance's value for a widget that is shown outside without an input."""
+    values = host.node.widgets_values
+    if not isinstance(values, list) or not values:
+        return Unknown.ABSENT
+    for position, entry in enumerate(_proxies(host.node) or ()):
+        if _proxy(entry) == (inner, widget):
+            return _at(values, position)
+    return Unknown.ABSENT
+
+
+def _proxies(host: Node) -> list[Any] | None:
+    proxies = host.properties.proxies if host.properties is not None else None
+    return proxies if isinstance(proxies, list) and proxies else None
+
+
+def _proxy(entry: Any) -> tuple[str, str] | None:
+    """Return the inner node's id and the widget's name; old names may carry id prefixes."""
+    if not isinstance(entry, list) or len(entry) < 2 or not isinstance(entry[1], str):
+        return None
+    return str(entry[0]), entry[1].rsplit(": ", 1)[-1]
+
+
+def _at(values: list[Any], position: int) -> Answer:
+    if position < len(values) and values[position] is not None:
+        return Found(values[position], "subgraph-host")
+    return Unknown.ABSENT
+
+
+def _quarantined(host: Node, name: str) -> Answer | None:
+    """Return the value that a migration of the editor kept aside; it goes before the list."""
+    entries = host.properties.quarantine if host.properties is not None else None
+    for entry in _records(entries):
+        original = entry.get("originalEntry")
+        if _proxy(original) == (_HOST, name) and entry.get("hostValue") is not None:
+            return Found(entry["hostValue"], "subgraph-host")
+    return None
+
+
+def _records(entries: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(entries, list):
+        yield from (entry for entry in entries if isinstance(entry, dict))

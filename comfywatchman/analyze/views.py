@@ -1,0 +1,202 @@
+"""A node as the extraction sees it, whether it comes from a saved graph or from an API prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from msgspec import Raw
+
+from comfywatchman.analyze.graph import Placed
+from comfywatchman.analyze.loaders import Spot
+from comfywatchman.analyze.shapes import Id, Node, PromptNode, decoded
+from comfywatchman.analyze.text import is_suspect
+from comfywatchman.analyze.values import Answer, Found, Unknown, follow, in_force
+
+Key = int | str
+"""A widget's position in the stored list, or its name."""
+
+_SEEDS = frozenset({"seed", "noise_seed"})
+"""Widgets that the editor gives a second, nameless one: what becomes of the seed next."""
+
+_MOST_HOPS = 100
+
+
+class View(Protocol):
+    """What extraction asks a node."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def active(self) -> bool: ...
+
+    def locate(self, spot: Spot) -> Key | None:
+        """Return where the widget's value is stored; ``None`` where this node has none."""
+
+    def value(self, key: Key | None, name: str) -> Answer:
+        """Return the value in force of the widget called *name*."""
+
+    def loose(self) -> Iterator[tuple[Key, str, Any]]:
+        """Yield the stored values that may name a model: key, widget (empty if unknown), value.
+
+        These are texts that look like it or that a link replaces, lists and objects.
+        """
+
+    def arriving(self) -> Iterator[tuple[str, Answer]]:
+        """Yield the widgets with a link whose place among the stored values is not known."""
+
+
+class SavedNode:
+    """A node of a saved graph."""
+
+    __slots__ = ("_names", "_placed")
+
+    def __init__(self, placed: Placed) -> None:
+        self._placed = placed
+        self._names: Sequence[str] | None = None
+
+    @property
+    def path(self) -> str:
+        return self._placed.path
+
+    @property
+    def type(self) -> str:
+        return self._placed.node.type
+
+    @property
+    def active(self) -> bool:
+        return self._placed.active
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The widgets' names in stored order; empty where the file does not tell them."""
+        if self._names is None:
+            self._names = _names(self._placed.node)
+        return self._names
+
+    def locate(self, spot: Spot) -> Key | None:
+        values = self._placed.node.widgets_values
+        if isinstance(values, dict):
+            return spot.name if spot.name in values else None
+        if spot.name in self.names:
+            return self.names.index(spot.name)
+        if isinstance(values, list) and spot.index is not None and spot.index < len(values):
+            return spot.index
+        return None
+
+    def value(self, key: Key | None, name: str) -> Answer:
+        values = self._placed.node.widgets_values
+        stored = None if key is None else values[key]
+        return in_force(self._placed, name, stored) if name else Found(stored, self._placed.how)
+
+    def loose(self) -> Iterator[tuple[Key, str, Any]]:
+        linked: Mapping[str, Id] | None = None
+        for key, value in self._stored():
+            kind = type(value)
+            if kind is str:
+                if linked is None:
+                    linked = self._linked()
+                if is_suspect(value) or (linked and self._name(key) in linked):
+                    yield key, self._name(key), value
+            elif kind is list or kind is dict:
+                yield key, self._name(key), value
+
+    def arriving(self) -> Iterator[tuple[str, Answer]]:
+        if not self.names:
+            placed = self._placed
+            for name, link in self._linked().items():
+                yield name, follow(placed.graph, placed.host, link, _MOST_HOPS)
+
+    def _stored(self) -> Iterable[tuple[Key, Any]]:
+        values = self._placed.node.widgets_values
+        if isinstance(values, list):
+            return enumerate(values)
+        return values.items() if isinstance(values, dict) else ()
+
+    def _name(self, key: Key) -> str:
+        if isinstance(key, str):
+            return key
+        return self.names[key] if self.names else ""
+
+    def _linked(self) -> dict[str, Id]:
+        return {
+            socket.widget.name: socket.link
+            for socket in self._placed.node.inputs or ()
+            if socket.link is not None and socket.widget is not None
+        }
+
+
+def _names(node: Node) -> Sequence[str]:
+    values = node.widgets_values
+    if not isinstance(values, list) or not values:
+        return ()
+    named = decoded(node.named, dict[str, Raw])
+    if named is not None and len(named) == len(values):
+        return list(named)
+    sockets = [socket.widget.name for socket in node.inputs or () if socket.widget is not None]
+    if len(sockets) == len(values):
+        return sockets
+    seeded = [
+        name
+        for socket in sockets
+        for name in ((socket, "control_after_generate") if socket in _SEEDS else (socket,))
+    ]
+    return seeded if len(seeded) == len(values) else ()
+
+
+class QueuedNode:
+    """A node of an API prompt; what is bypassed or muted was left out when it was written."""
+
+    __slots__ = ("_node", "_prompt", "path")
+
+    def __init__(self, path: str, node: PromptNode, prompt: Mapping[str, PromptNode]) -> None:
+        self.path = path
+        self._node = node
+        self._prompt = prompt
+
+    @property
+    def type(self) -> str:
+        return self._node.class_type
+
+    @property
+    def active(self) -> bool:
+        return True
+
+    def locate(self, spot: Spot) -> Key | None:
+        return spot.name if spot.name in self._node.inputs else None
+
+    def value(self, key: Key | None, name: str) -> Answer:
+        if not isinstance(key, str):
+            return Found(None, "api-input")
+        return self._followed(self._node.inputs[key], hops=_MOST_HOPS)
+
+    def _followed(self, value: Any, hops: int) -> Answer:
+        if not _is_link(value):
+            return Found(value, "api-input")
+        origin = self._prompt.get(str(value[0]))
+        if hops <= 0 or origin is None or not origin.class_type.startswith("PrimitiveString"):
+            return Unknown.DYNAMIC
+        return self._followed(origin.inputs.get("value"), hops - 1)
+
+    def loose(self) -> Iterator[tuple[Key, str, Any]]:
+        for name, value in self._node.inputs.items():
+            if isinstance(value, str):
+                if is_suspect(value):
+                    yield name, name, value
+            elif isinstance(value, list | dict) and not _is_link(value):
+                yield name, name, value
+
+    def arriving(self) -> Iterator[tuple[str, Answer]]:
+        return iter(())
+
+
+def _is_link(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str | int)
+        and isinstance(value[1], int)
+        and not isinstance(value[1], bool)
+    )

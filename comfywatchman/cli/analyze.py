@@ -1,0 +1,98 @@
+"""``comfywatchman analyze``: what workflows need, have and lack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from comfywatchman.cli.fix import exit_status
+from comfywatchman.cli.options import (
+    everywhere,
+    loaded,
+    note,
+    telling_errors,
+)
+
+if TYPE_CHECKING:
+    from comfywatchman.report.render import Report
+
+EPILOG = """\b
+Examples:
+  comfywatchman analyze workflow.json
+  comfywatchman analyze ~/ComfyUI/user/default/workflows --format markdown
+  comfywatchman analyze picture.png --json
+  curl -s https://example.org/workflow.json | comfywatchman analyze -
+"""
+
+FORMATS = ["text", "json", "markdown", "html"]
+
+
+@click.command(epilog=EPILOG)
+@everywhere
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option("--resolve", is_flag=True, help="Ask the backends where missing models can be had.")
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also write one report for each workflow there.",
+)
+@click.option("--format", "format_", type=click.Choice(FORMATS), default=None, help="How to tell.")
+@click.option("--json", "json_", is_flag=True, help="The same as --format json.")
+@telling_errors
+def analyze(
+    config: Path | None,
+    comfyui_root: Path | None,
+    paths: tuple[str, ...],
+    resolve: bool,
+    output_dir: Path | None,
+    format_: str | None,
+    json_: bool,
+) -> int:
+    """Say what each workflow needs, has and lacks. PATH is a file, an image that carries a
+    workflow, a directory, or - for standard input. No network unless --resolve.
+    """
+    from comfywatchman.daemon.survey import resolved, survey
+    from comfywatchman.report import render
+
+    found = loaded(config, comfyui_root)
+    place, analyses = survey(found.settings, paths)
+    if resolve:
+        analyses = resolved(found.settings, place, analyses)
+    report = render.report_of(analyses, with_candidates=resolve)
+    chosen = format_ or ("json" if json_ else "text")
+    click.echo(_rendered(report, chosen), nl=chosen == "json")
+    if output_dir is not None:
+        for analysis in analyses:
+            single = render.report_of([analysis], with_candidates=resolve)
+            _write(_rendered(single, chosen), output_dir, analysis.path, chosen)
+    return exit_status(report)
+
+
+SUFFIXES = {"text": ".txt", "json": ".json", "markdown": ".md", "html": ".html"}
+
+
+def _rendered(report: Report, format_: str) -> str:
+    from comfywatchman.report import render
+
+    match format_:
+        case "json":
+            return render.to_json(report).decode()
+        case "markdown":
+            return render.to_markdown(report)
+        case "html":
+            return render.to_html(report)
+        case _:
+            return render.to_text(report)
+
+
+def _write(text: str, directory: Path, workflow: Path, format_: str) -> None:
+    """Write one report, over an older one of the same workflow."""
+    directory.mkdir(parents=True, exist_ok=True)
+    name = f"{workflow.name}.report{SUFFIXES[format_]}"
+    staged = directory / f".{name}.new"
+    staged.write_text(text, encoding="utf-8", errors="backslashreplace")
+    staged.replace(directory / name)
+    note(f"Wrote {directory / name}.")

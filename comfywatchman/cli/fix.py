@@ -1,0 +1,109 @@
+"""``comfywatchman fix``: analyze, resolve, download, place, report; once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from comfywatchman.cli.options import (
+    DONE,
+    LACKING,
+    UNFINISHED,
+    as_json,
+    everywhere,
+    loaded,
+    note,
+    telling_errors,
+)
+
+if TYPE_CHECKING:
+    from comfywatchman.config.load import Loaded
+    from comfywatchman.report.render.rows import Report
+
+EPILOG = """\b
+Examples:
+  comfywatchman fix workflow.json
+  comfywatchman fix ~/Downloads/*.json --dry-run
+  comfywatchman fix picture.png --yes --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@everywhere
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option("--yes", is_flag=True, help="Do not ask before downloading.")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
+@as_json
+@telling_errors
+def fix(
+    config: Path | None,
+    comfyui_root: Path | None,
+    paths: tuple[str, ...],
+    yes: bool,
+    dry_run: bool,
+    json_: bool,
+) -> int:
+    """Fetch what each workflow lacks, verify it, put it where ComfyUI looks, and report. PATH is a
+    file, an image that carries a workflow, a directory, or - for standard input.
+    """
+    found = loaded(config, comfyui_root)
+    if dry_run or _wants_to_ask(yes=yes, json_=json_):
+        planned = _plan(found, paths)
+        if dry_run or not planned.summary.missing:
+            return _end(planned, json_=json_)
+        _show(planned)
+        note("")
+        if not click.confirm("Download these?", default=True, err=True):
+            return LACKING
+    return _end(_fixed(found, paths, quiet=json_), json_=json_)
+
+
+def _wants_to_ask(*, yes: bool, json_: bool) -> bool:
+    """Only a person at a terminal is asked; a script has said what it wants by calling."""
+    return not yes and not json_ and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _plan(found: Loaded, paths: tuple[str, ...]) -> Report:
+    from comfywatchman.daemon.survey import resolved, survey
+    from comfywatchman.report import render
+
+    place, analyses = survey(found.settings, paths)
+    analyses = resolved(found.settings, place, analyses)
+    return render.report_of(analyses, with_candidates=True)
+
+
+def _fixed(found: Loaded, paths: tuple[str, ...], *, quiet: bool) -> Report:
+    from comfywatchman.cli.progress import progress
+    from comfywatchman.daemon.once import fix_once
+    from comfywatchman.report import render
+
+    with progress(quiet=quiet) as observe:
+        analyses = fix_once(found.settings, paths, observe)
+    return render.report_of(analyses, with_candidates=True)
+
+
+def _show(report: Report) -> None:
+    from comfywatchman.report import render
+
+    click.echo(render.to_text(report), nl=False)
+
+
+def _end(report: Report, *, json_: bool) -> int:
+    from comfywatchman.report import render
+
+    if json_:
+        click.echo(render.to_json(report))
+    else:
+        _show(report)
+    return exit_status(report)
+
+
+def exit_status(report: Report) -> int:
+    """Return what a command ends with that read these workflows."""
+    states = {workflow.state for workflow in report.workflows}
+    if "unreadable" in states:
+        return UNFINISHED
+    return LACKING if "blocked" in states else DONE

@@ -1,0 +1,111 @@
+"""What every command shares: where the settings are, how an error is told, how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from comfywatchman.config.load import Loaded
+    from comfywatchman.domain.errors import Trouble, WatchmanError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DONE, LACKING, USAGE, UNFINISHED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def everywhere(command: F) -> F:
+    """Add ``--config`` and ``--comfyui-root``."""
+    command = click.option(
+        "--comfyui-root",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The directory that holds ComfyUI.",
+    )(command)
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Settings file, instead of the one in the user's configuration directory.",
+    )(command)
+
+
+def as_json(command: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def telling_errors(command: Callable[..., int | None]) -> Callable[..., None]:
+    """Turn errors into their three lines (or JSON) and an exit status."""
+
+    @wraps(command)
+    def told(*args: Any, **kwargs: Any) -> None:
+        from comfywatchman.domain.errors import WatchmanError
+
+        try:
+            status = command(*args, **kwargs)
+        except WatchmanError as error:
+            tell(error.trouble(), json_=bool(kwargs.get("json_")))
+            sys.exit(error.exit_status)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing more can be told there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(DONE)
+        sys.exit(status or DONE)
+
+    return told
+
+
+def tell(trouble: Trouble, *, json_: bool) -> None:
+    """Print an error for people on stderr, or for programs on stdout."""
+    if json_:
+        import json
+
+        body = {"code": trouble.code, "cause": trouble.cause, "remedy": trouble.remedy}
+        click.echo(json.dumps({"error": body}))
+        return
+    click.echo(f"error: {trouble.code}", err=True)
+    for line in (trouble.cause, trouble.remedy):
+        if line:
+            click.echo("  " + line.replace("\n", "\n  "), err=True)
+
+
+def loaded(config: Path | None, comfyui_root: Path | None, **flags: object) -> Loaded:
+    """Read the settings, flags before environment before file.
+
+    Raises:
+        SettingsInvalid: with every problem in one message.
+    """
+    from comfywatchman.config.load import load
+
+    given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
+    if comfyui_root is not None:
+        given["comfyui_root"] = comfyui_root
+    return load(given, os.environ, config)
+
+
+def print_json(value: bytes | object) -> None:
+    """Print *value*, indented, to stdout; names that are not UTF-8 as escapes."""
+    import msgspec
+
+    data = value if isinstance(value, bytes) else msgspec.json.encode(value, enc_hook=str)
+    sys.stdout.write(msgspec.json.format(data, indent=2).decode() + "\n")
+
+
+def note(text: str) -> None:
+    """Say something to the person, which is no data."""
+    click.echo(text, err=True)
+
+
+def refuse(error: WatchmanError) -> int:
+    tell(error.trouble(), json_=False)
+    return error.exit_status

@@ -1,0 +1,62 @@
+"""``comfywatchman status``: what the daemon does, waits for, and asks you to decide."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from comfywatchman.cli.options import (
+    DONE,
+    as_json,
+    everywhere,
+    loaded,
+    print_json,
+    telling_errors,
+)
+
+if TYPE_CHECKING:
+    from comfywatchman.config.load import Loaded
+
+EPILOG = """\b
+Examples:
+  comfywatchman status
+  comfywatchman status --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@everywhere
+@as_json
+@telling_errors
+def status(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
+    """What the daemon is doing, what it waits for, and what only you can decide."""
+    return show(loaded(config, comfyui_root), json_=json_)
+
+
+def show(found: Loaded, *, json_: bool) -> int:
+    """Print the state of the daemon; it need not run for that."""
+    from comfywatchman.daemon.standing import standing
+
+    now = standing(found.settings.state.directory)
+    if json_:
+        print_json(now)
+        return DONE
+    if now.running is None:
+        click.echo("No daemon is running (start one with `comfywatchman run`).")
+    else:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now.running.since))
+        click.echo(f"Running since {since} (process {now.running.pid}).")
+        if now.running.address:
+            click.echo(f"Page, metrics and API: http://{now.running.address}/")
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(now.workflows.items()))
+    click.echo(f"Workflows: {counted or 'none seen yet'}.")
+    click.echo(f"Models: {now.models} known, {now.unmeasured} of them to be measured.")
+    for job in now.jobs:
+        click.echo(f"  {job.state}: {job.kind} {job.key}" + (f": {job.cause}" if job.cause else ""))
+    for choice in now.choices:
+        click.echo(f"  your choice: {choice.folder}/{choice.name}: {choice.cause}")
+        click.echo(f"    {choice.remedy}")
+    return DONE

@@ -1,0 +1,188 @@
+"""One ComfyUI installation: where it is, and where each of its folders lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from comfywatchman.comfyui.extra_paths import ExtraPath, read_extra_paths
+from comfywatchman.comfyui.places import inner, usual_places
+from comfywatchman.comfyui.table import (
+    DIRECTORIES,
+    NOT_MODELS,
+    OUTPUT_DIRECTORIES,
+    TYPE_WORDS,
+    suffixes,
+)
+from comfywatchman.domain.errors import ComfyUINotFound, SettingsInvalid, Trouble
+from comfywatchman.domain.files import MODEL_SUFFIXES, Folder, Folders, folder_name
+
+_REMEDY = "Set comfyui_root (COMFYUI_ROOT, --comfyui-root) to the directory that holds ComfyUI."
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folder table of one installation, and what in its configuration could not be used."""
+
+    folders: Folders
+    troubles: tuple[Trouble, ...] = ()
+
+
+def find_comfyui(configured: Path | None, environ: Mapping[str, str], home: Path) -> Path:
+    """Return the directory of ComfyUI: *configured*, or the first of the usual places.
+
+    The path is absolute, spelled as configured (links are not resolved). The directory that
+    holds the portable build is taken for the ``ComfyUI`` in it.
+
+    Raises:
+        ComfyUINotFound: *configured* is no ComfyUI tree, or no usual place has one.
+    """
+    if configured is not None:
+        return _configured(configured)
+    for place in usual_places(environ, home, Path.cwd()):
+        found = inner(place)
+        if found is not None:
+            return found
+    raise ComfyUINotFound("ComfyUI is in none of the usual places.", remedy=_REMEDY)
+
+
+def _configured(configured: Path) -> Path:
+    place = Path(os.path.normpath(configured.absolute()))
+    if not place.is_dir():
+        raise ComfyUINotFound(f"{place} is no directory.", remedy=_REMEDY)
+    found = inner(place)
+    if found is not None:
+        return found
+    if (place / "models").is_dir():
+        return place
+    raise ComfyUINotFound(
+        f"{place} holds neither main.py and folder_paths.py nor a models directory.",
+        remedy=_REMEDY,
+    )
+
+
+def read_layout(
+    comfyui_root: Path,
+    *,
+    extra_files: Sequence[Path] = (),
+    model_directories: Sequence[tuple[str, Path]] = (),
+    base_directory: Path | None = None,
+    models_directory: Path | None = None,
+    output_directory: Path | None = None,
+) -> Layout:
+    """Return ComfyUI's folder table as the server itself would build it, plus our additions.
+
+    Relative paths are relative to *comfyui_root*, those of *model_directories* to the base.
+
+    Args:
+        comfyui_root: where ``extra_model_paths.yaml`` is looked for; the base of everything
+            unless *base_directory* is given.
+        extra_files: further files of that kind (``--extra-model-paths-config``).
+        model_directories: (type, directory) of the settings; a type is a folder name or a
+            word for one (``lora``).
+        base_directory: ``--base-directory``.
+        models_directory: ``--models-directory``.
+        output_directory: ``--output-directory``.
+
+    Raises:
+        ComfyUINotFound: *comfyui_root* is no directory. Whatever else is wrong is a trouble.
+    """
+    if not comfyui_root.is_dir():
+        raise ComfyUINotFound(f"{comfyui_root} is no directory.", remedy=_REMEDY)
+    base = comfyui_root / (base_directory or "")
+    growing = _Growing(comfyui_root / models_directory if models_directory else base / "models")
+    beside = [comfyui_root / name for name in ("extra_model_paths.yaml", "extra_paths.yaml")]
+    for file in (*filter(os.path.lexists, beside), *extra_files):
+        growing.read(comfyui_root / file)
+    output = comfyui_root / output_directory if output_directory else base / "output"
+    for name, directory in OUTPUT_DIRECTORIES.items():
+        growing.add(name, output / directory)
+    for kind, place in model_directories:
+        growing.configure(kind, base / place)
+    folders = Folders(comfyui_root, growing.models, growing.table())
+    return Layout(folders, tuple(growing.troubles))
+
+
+@dataclass(slots=True)
+class _Growing:
+    """A folder table while it is read; lives for one `read_layout`."""
+
+    models: Path
+    roots: dict[str, list[Path]] = field(init=False)
+    first: dict[str, Path] = field(default_factory=dict)
+    """Folder -> the path that a section with ``is_default`` put first."""
+    download_base: Path | None = None
+    """``download_model_base``: the root for new files that ComfyUI-Manager reads."""
+    troubles: list[Trouble] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.roots = {
+            name: [self.models / directory for directory in directories]
+            for name, directories in DIRECTORIES.items()
+        }
+
+    def read(self, file: Path) -> None:
+        paths, troubles = read_extra_paths(file)
+        self.troubles.extend(troubles)
+        for path in paths:
+            self._take(path)
+
+    def _take(self, extra: ExtraPath) -> None:
+        if extra.key == "download_model_base":
+            self.download_base = extra.path
+        elif extra.key not in NOT_MODELS:
+            self.add(extra.key, extra.path, first=extra.first)
+
+    def add(self, key: str, path: Path, *, first: bool = False) -> None:
+        """Add *path* as ``add_model_folder_path`` does: at the end, or at the front."""
+        name = folder_name(key)
+        roots = self.roots.setdefault(name, [])
+        if first:
+            self.first[name] = path
+            if path in roots:
+                roots.remove(path)
+            roots.insert(0, path)
+        elif path not in roots:
+            roots.append(path)
+
+    def configure(self, kind: str, path: Path) -> None:
+        word = kind.strip().replace("-", "_").replace(" ", "_")
+        name = TYPE_WORDS.get(word.lower(), word)
+        if not name or ".." in Path(name).parts or Path(name).is_absolute():
+            self.troubles.append(
+                SettingsInvalid(
+                    f"model_directories has the type {kind!r}, which is no folder name.",
+                    remedy="Write the folder's name as ComfyUI has it, such as loras.",
+                ).trouble()
+            )
+            return
+        lowered = folder_name(name.lower())
+        self.add(lowered if lowered in self.roots else name, path)
+
+    def table(self) -> dict[str, Folder]:
+        return {
+            name: Folder(
+                name,
+                tuple(roots),
+                suffixes(name) if name in DIRECTORIES else MODEL_SUFFIXES,
+                self._write_root(name, roots),
+            )
+            for name, roots in self.roots.items()
+        }
+
+    def _write_root(self, name: str, roots: Sequence[Path]) -> Path:
+        """Return where a new file of the folder goes.
+
+        ComfyUI's own answer is the first root. That is ``models/unet`` for diffusion models,
+        while every template tells people ``models/diffusion_models``; so the built-in
+        directory with the folder's own name goes before its older twin, unless configuration
+        put a root first.
+        """
+        if name in self.first:
+            return roots[0]
+        if self.download_base is not None and self.download_base / name in roots:
+            return self.download_base / name
+        own = self.models / name
+        return own if name in DIRECTORIES and own in roots else roots[0]

@@ -1,0 +1,394 @@
+"""Every setting: its name, type, default, bounds and meaning.
+
+The reference (docs/settings.md), the file that ``config init`` writes and the error messages are
+made from what stands here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import field
+
+from comfywatchman.config.keys import Says, Section
+from comfywatchman.config.places import state_directory
+from comfywatchman.domain.secrets import Secret
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+class ModelDirectory(Section, frozen=True):
+    type: Annotated[str, Says("A folder name of ComfyUI or a word for one: lora, loras, …")]
+    path: Annotated[Path, Says("The directory, relative to comfyui_root or absolute.")]
+
+
+class Webhook(Section, frozen=True):
+    url: Annotated[Secret, Says("Where to post; shown as ***, since such addresses are secrets.")]
+    events: Annotated[tuple[str, ...], Says("Names of events; empty means all.")] = ()
+    secret_file: Annotated[Path | None, Says("File with the key that signs the posts.")] = None
+
+
+class Watch(Section, frozen=True):
+    """How changes on disk are noticed."""
+
+    settle_seconds: Annotated[
+        float,
+        Says("How long a file must rest where nothing tells that it is whole.", ge=0.05, le=3600),
+    ] = 2.0
+    sweep_minutes: Annotated[
+        float,
+        Says("How often all directories are walked and compared.", ge=0.05, le=10080),
+    ] = 60
+    polling: Annotated[
+        Literal["auto", "always", "never"],
+        Says(
+            "Look at directories again and again instead of waiting for notifications; "
+            "auto: on network file systems only."
+        ),
+    ] = "auto"
+    polling_seconds: Annotated[
+        float, Says("How often a polled directory is looked at.", ge=0.2, le=86400)
+    ] = 60
+
+
+class Inventory(Section, frozen=True):
+    """Which model files are here."""
+
+    hash: Annotated[
+        Literal["background", "on-demand", "off"],
+        Says("When the SHA-256 of a model is measured: by and by, when it is asked for, never."),
+    ] = "background"
+    hash_workers: Annotated[int, Says("Files measured at the same time.", ge=1, le=16)] = 1
+    yield_to_comfyui: Annotated[
+        bool, Says("Pause measuring while ComfyUI runs a prompt.", planned=True)
+    ] = True
+    scrub_days: Annotated[
+        float,
+        Says(
+            "How often every file is read again to notice decay; 0 never.",
+            ge=0,
+            le=3650,
+            planned=True,
+        ),
+    ] = 30
+
+
+class Download(Section, frozen=True):
+    """What is fetched, from where, and how hard."""
+
+    auto: Annotated[
+        Literal["proven", "exact", "ask", "off"],
+        Says(
+            "What is fetched with nobody asked: grades A and B; A to D; nothing, but the "
+            "candidates are looked for; nothing at all."
+        ),
+    ] = "exact"
+    concurrency: Annotated[int, Says("Transfers at the same time.", ge=1, le=32)] = 3
+    per_host: Annotated[int, Says("Of these, from one host.", ge=1, le=32)] = 2
+    max_retries: Annotated[
+        int, Says("Further tries after a failure that may pass.", ge=0, le=100)
+    ] = 3
+    stall_seconds: Annotated[
+        float, Says("A transfer without a byte for this long is broken off.", ge=0.1, le=3600)
+    ] = 60
+    bandwidth_limit: Annotated[
+        int, Says("Bytes a second for all transfers together; 0: no limit.", kind="size", ge=0)
+    ] = 0
+    min_free_bytes: Annotated[
+        int,
+        Says("What a download leaves free on the volume, at least.", kind="size", ge=0),
+    ] = 5 * GIB
+    max_bytes: Annotated[int, Says("The largest file that is fetched.", kind="size", ge=1)] = (
+        200 * GIB
+    )
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Says(
+            "Hosts that files are fetched from with nobody asked, each with all its "
+            "subdomains. Redirects are held to it as well.",
+            kind="host",
+        ),
+    ] = (
+        "huggingface.co",
+        "hf.co",
+        "civitai.com",
+        "civitai.red",
+        "github.com",
+        "githubusercontent.com",
+        "modelscope.cn",
+        "r2.cloudflarestorage.com",
+    )
+    insecure_hosts: Annotated[
+        tuple[str, ...],
+        Says(
+            "Hosts, or HOST:PORT, that may be asked over plain http and at private addresses: "
+            "a mirror in your own network.",
+            kind="host-and-port",
+        ),
+    ] = ()
+    allow_pickle: Annotated[
+        Literal["scan", "never", "always"],
+        Says(
+            "Files that can run code when loaded (.ckpt, .pt, .bin): after a look for "
+            "suspicious code, never, or without it.",
+            planned=True,
+        ),
+    ] = "scan"
+    quarantine_days: Annotated[
+        float,
+        Says(
+            "How long a file that failed its checks is kept; 0 for ever.",
+            ge=0,
+            le=3650,
+            planned=True,
+        ),
+    ] = 30
+
+
+class Analyze(Section, frozen=True):
+    """Reading workflows."""
+
+    max_bytes: Annotated[
+        int, Says("The largest workflow file that is read.", kind="size", ge=1024, le=GIB)
+    ] = 32 * MIB
+    loaders: Annotated[
+        tuple[str, ...],
+        Says("Further lines of the loader table, for nodes it does not know."),
+    ] = ()
+
+
+class Cache(Section, frozen=True):
+    """How long answers of the model hubs are believed."""
+
+    search_hours: Annotated[float, Says("What a search found.", ge=0, le=8760, planned=True)] = 24
+    metadata_days: Annotated[
+        float, Says("Size and hash of a file.", ge=0, le=3650, planned=True)
+    ] = 7
+    negative_hours: Annotated[
+        float, Says("That a search found nothing.", ge=0, le=8760, planned=True)
+    ] = 6
+
+
+class Http(Section, frozen=True):
+    """The daemon's own pages: status, metrics, API."""
+
+    listen: Annotated[
+        str, Says('HOST:PORT, or "" for no server. Port 0 takes a free one.', kind="listen")
+    ] = "127.0.0.1:8189"
+    token_file: Annotated[
+        Path | None,
+        Says(
+            "File with the token that requests need which change something.",
+            shown="`http-token` in the state directory",
+            example="~/.config/comfywatchman/http-token",
+        ),
+    ] = None
+
+
+class Log(Section, frozen=True):
+    """What the daemon writes about its work."""
+
+    format: Annotated[
+        Literal["json", "text"], Says("One JSON object a line, or lines for people.")
+    ] = "json"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Says("The least that is written.")
+    ] = "info"
+    file: Annotated[
+        Path | None,
+        Says(
+            "Write to this file.",
+            shown="stderr",
+            example="~/.local/state/comfywatchman/comfywatchman.log",
+        ),
+    ] = None
+
+
+class Civitai(Section, frozen=True):
+    """Civitai."""
+
+    endpoint: Annotated[
+        str,
+        Says(
+            "Where the site is asked; URLs of civitai.com and civitai.red in workflows too.",
+            kind="url",
+        ),
+    ] = "https://civitai.com"
+    token: Annotated[
+        Secret | None,
+        Says(
+            "API key. Better in CIVITAI_API_KEY, CIVITAI_API_TOKEN, a token_file, or "
+            "`civitai_token` of the service manager's credentials.",
+            kind="token",
+            example="your-api-key",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        Says(
+            "File with the API key; nobody else may read it.",
+            example="~/.config/comfywatchman/civitai-token",
+        ),
+    ] = None
+
+
+class HuggingFace(Section, frozen=True):
+    """Hugging Face."""
+
+    endpoint: Annotated[
+        str,
+        Says(
+            "Where the hub is asked (HF_ENDPOINT); URLs of huggingface.co in workflows too.",
+            kind="url",
+        ),
+    ] = "https://huggingface.co"
+    token: Annotated[
+        Secret | None,
+        Says(
+            "Access token. Better in HF_TOKEN, a token_file, `hf_token` of the service "
+            "manager's credentials, or where `hf auth login` puts it.",
+            kind="token",
+            example="your-access-token",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        Says(
+            "File with the access token; nobody else may read it.",
+            example="~/.config/comfywatchman/hf-token",
+        ),
+    ] = None
+
+
+class Hubs(Section, frozen=True):
+    """Where the model hubs are, and who we are there."""
+
+    civitai: Civitai = Civitai()
+    huggingface: HuggingFace = HuggingFace()
+
+
+class ComfyUI(Section, frozen=True):
+    """The installation, and a server running on it."""
+
+    url: Annotated[str, Says("Where the server listens.", kind="url", planned=True)] = (
+        "http://127.0.0.1:8188"
+    )
+    verify_placement: Annotated[
+        bool, Says("Ask a running server whether it lists a placed model.", planned=True)
+    ] = True
+    refresh: Annotated[
+        bool, Says("Have open editors reload their lists after a model was placed.", planned=True)
+    ] = True
+    extra_model_paths: Annotated[
+        tuple[Path, ...],
+        Says(
+            "Files given to ComfyUI as --extra-model-paths-config, besides the "
+            "extra_model_paths.yaml beside its main.py.",
+            kind="in-comfyui",
+        ),
+    ] = ()
+    base_directory: Annotated[
+        Path | None,
+        Says(
+            "What ComfyUI is given as --base-directory.",
+            shown="comfyui_root",
+            kind="in-comfyui",
+            example="/data/comfyui",
+        ),
+    ] = None
+    models_directory: Annotated[
+        Path | None,
+        Says(
+            "What ComfyUI is given as --models-directory.",
+            kind="in-comfyui",
+            shown="`models` in the base directory",
+            example="/data/models",
+        ),
+    ] = None
+    output_directory: Annotated[
+        Path | None,
+        Says(
+            "What ComfyUI is given as --output-directory.",
+            kind="in-comfyui",
+            shown="`output` in the base directory",
+            example="/data/output",
+        ),
+    ] = None
+
+
+class Notify(Section, frozen=True):
+    """Who is told."""
+
+    webhooks: Annotated[
+        tuple[Webhook, ...], Says("Tables of url, events and secret_file.", planned=True)
+    ] = ()
+    urls: Annotated[
+        tuple[Secret, ...],
+        Says("Addresses of chat and mail services; shown as ***.", planned=True),
+    ] = ()
+
+
+class State(Section, frozen=True):
+    """What survives a restart."""
+
+    directory: Annotated[
+        Path,
+        Says(
+            "Database, lock, reports and audit log.",
+            shown="`$STATE_DIRECTORY` of systemd, or the platform's state directory",
+            example="~/.local/state/comfywatchman",
+        ),
+    ] = field(default_factory=state_directory)
+    url: Annotated[
+        Secret | None,
+        Says(
+            "Database address; shown as *** since it may hold a password.",
+            shown="SQLite in the state directory",
+            example="postgresql+psycopg://name:password@host/database",
+        ),
+    ] = None
+
+
+class Settings(Section, frozen=True):
+    """Everything that can be set, as it is in force."""
+
+    comfyui_root: Annotated[
+        Path | None,
+        Says(
+            "The directory that holds ComfyUI (COMFYUI_ROOT).",
+            shown="looked for in the usual places",
+            example="/path/to/ComfyUI",
+        ),
+    ] = None
+    workflow_dirs: Annotated[
+        tuple[Path, ...],
+        Says(
+            "Directories whose workflows are kept fixed, relative to comfyui_root (or to "
+            "comfyui.base_directory) or absolute.",
+            kind="in-comfyui",
+        ),
+    ] = (Path("user/default/workflows"),)
+    model_directories: Annotated[
+        tuple[ModelDirectory, ...],
+        Says(
+            "Model directories besides models/ and extra_model_paths.yaml.",
+            kind="in-comfyui",
+            example=[{"type": "lora", "path": "models/adapters"}],
+        ),
+    ] = ()
+    search_backends: Annotated[
+        tuple[str, ...], Says("Who is asked for a missing model, in this order.", kind="backend")
+    ] = ("workflow", "catalog", "civitai", "huggingface")
+    watch: Watch = Watch()
+    inventory: Inventory = Inventory()
+    download: Download = Download()
+    analyze: Analyze = Analyze()
+    cache: Cache = Cache()
+    http: Http = Http()
+    log: Log = Log()
+    hubs: Hubs = Hubs()
+    comfyui: ComfyUI = ComfyUI()
+    notify: Notify = Notify()
+    state: State = field(default_factory=State)

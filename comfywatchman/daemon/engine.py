@@ -1,0 +1,172 @@
+"""The workers around one desk; what `run` and `fix` share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.measuring import Measuring
+from comfywatchman.daemon.parts import (
+    backends_for,
+    endpoints_for,
+    handlers_for,
+    net_for,
+    parser_for,
+    token_hosts,
+)
+from comfywatchman.daemon.workers import Worker
+from comfywatchman.domain.messages import Event
+from comfywatchman.pipeline.analyzing import Analyzer
+from comfywatchman.pipeline.desk import Desk
+from comfywatchman.pipeline.fetching import Fetcher
+from comfywatchman.pipeline.patience import Patience
+from comfywatchman.pipeline.resolving import Resolver
+from comfywatchman.state import jobs, store
+
+if TYPE_CHECKING:
+    from comfywatchman.config.settings import Settings
+    from comfywatchman.daemon.installation import Place
+    from comfywatchman.parsing.parser import Parser
+    from comfywatchman.state.keeper import Keeper, Reader
+
+STOP_SECONDS = 4.0
+"""How long the workers get to come to a stop; a transfer stops at its next block."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """Owns the database of one state directory and the threads that work on it.
+
+    The caller holds the lock of the state directory.
+    """
+
+    settings: Settings
+    place: Place
+    desk: Desk
+    keeper: Keeper
+    reader: Reader
+    stop_event: threading.Event
+    parser: Parser
+    workers: list[Worker] = field(default_factory=list)
+    measuring: Measuring | None = None
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        place: Place,
+        readers: Sequence[Callable[[Event], None]],
+        environ: Mapping[str, str],
+        *,
+        download: bool,
+        lasting: bool,
+    ) -> Engine:
+        """Open the state and make the workers; nothing runs yet.
+
+        Args:
+            settings: in force.
+            place: where ComfyUI and the state lie.
+            readers: who is told of events.
+            environ: for the network: proxies and certificates.
+            download: whether anything may be fetched.
+            lasting: whether to wait for what is wrong on this machine to be cured.
+
+        Raises:
+            StateUnusable, DiskFailed: the database cannot be used.
+        """
+        keeper = store.open_keeper(place.state_directory)
+        reader = store.open_reader(place.state_directory)
+        assert reader is not None  # noqa: S101 - the keeper has just made it
+        keeper.write(lambda c: jobs.recover(c, time.time()))
+        many = settings.download.concurrency
+        desk = Desk(keeper, readers, workers={"fetch": many})
+        engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser_for(settings))
+        engine._hire(environ, download=download, lasting=lasting)
+        return engine
+
+    def _hire(self, environ: Mapping[str, str], *, download: bool, lasting: bool) -> None:
+        settings, folders = self.settings, self.place.layout.folders
+        net = net_for(settings, environ)
+        patience = Patience(settings.download.max_retries, lasting=lasting)
+        analyzer = Analyzer(self.parser, folders, self.reader)
+        resolver = Resolver(
+            backends_for(settings, net),
+            folders,
+            self.reader,
+            self.desk.tell,
+            settings.download.auto,
+            token_hosts(settings),
+            patience,
+        )
+        self._add("analyze", "analyze", analyzer.step, when_idle=analyzer.rest)
+        self._add("resolve", "resolve", resolver.step)
+        allowed = download and settings.download.auto != "off"
+        for number in range(settings.download.concurrency):
+            fetcher = Fetcher(
+                handlers_for(settings, net_for(settings, environ)),
+                folders,
+                self.reader,
+                self.keeper,
+                self.desk.tell,
+                patience,
+                self.stop_event,
+                endpoints_for(settings).ask_at,
+                allowed,
+            )
+            per_host = settings.download.per_host
+            self._add(f"fetch-{number + 1}", "fetch", fetcher.step, per_host=per_host)
+        if settings.inventory.hash == "background" and lasting:
+            self.measuring = Measuring(self.desk, self.reader, folders, self.stop_event)
+
+    def _add(
+        self,
+        name: str,
+        kind: str,
+        step: Callable[[jobs.JobRow], object],
+        *,
+        per_host: int | None = None,
+        when_idle: Callable[[], None] | None = None,
+    ) -> None:
+        self.workers.append(
+            Worker(
+                name,
+                kind,
+                step,  # type: ignore[arg-type]  # bound methods of frozen steps
+                self.desk,
+                self.stop_event,
+                per_host=per_host,
+                when_idle=when_idle,
+            )
+        )
+
+    def start(self) -> None:
+        for worker in self.workers:
+            worker.start()
+        if self.measuring is not None:
+            thread = threading.Thread(target=self.measuring.run, name="index", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Stop the workers, then close the database; what was under way waits in its row."""
+        self.stop_event.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for kind in self.desk.bells:
+            for _ in range(len(self.workers) + 1):
+                self.desk.ring(kind)
+        for thread in (*self.workers, *self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.parser.close()
+        self.keeper.close()
+        self.reader.close()
+
+    def alive(self) -> dict[str, tuple[bool, float]]:
+        """Return for each thread whether it lives and when it last said so."""
+        seen = {worker.name: (worker.is_alive(), worker.heartbeat) for worker in self.workers}
+        if self.measuring is not None and self._threads:
+            seen["index"] = (self._threads[0].is_alive(), self.measuring.heartbeat)
+        return seen

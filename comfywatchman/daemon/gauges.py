@@ -1,0 +1,106 @@
+"""What the metrics ask for at the moment of a scrape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.survey import lists
+from comfywatchman.daemon.window import View
+from comfywatchman.disk.files import free_bytes
+from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.report.metrics import Sources
+from comfywatchman.state import jobs, models, store, workflows
+
+if TYPE_CHECKING:
+    from comfywatchman.daemon.serving import Running
+
+
+@dataclass(slots=True)
+class Gauges(Sources):
+    """Implements the `Sources` of the metrics over what the server's view shows."""
+
+    view: View
+
+    @property
+    def _running(self) -> Running:
+        """What runs; a gauge asked before that is absent from the page."""
+        if self.view.running is None:
+            raise LookupError("nothing runs yet")
+        return self.view.running
+
+    def ready(self) -> bool:
+        return self.view.ready().ready
+
+    def workers(self) -> Mapping[str, tuple[bool, float]]:
+        return self._running.alive()
+
+    def workflows(self) -> Mapping[str, int]:
+        return self._running.engine.reader.read(workflows.counts)
+
+    def references(self) -> Mapping[str, int]:
+        return self._running.engine.reader.read(workflows.reference_counts)
+
+    def models(self) -> Mapping[str, tuple[int, int]]:
+        folders = self._running.place.layout.folders
+        found: dict[str, tuple[int, int]] = dict.fromkeys(folders.table, (0, 0))
+        for path, size in self._running.engine.reader.read(models.sizes):
+            for folder, name in folders.named(path):
+                if lists(folders, folder, name):
+                    count, total = found.get(folder, (0, 0))
+                    found[folder] = (count + 1, total + size)
+        return found
+
+    def watch_roots(self) -> Mapping[tuple[str, str], int]:
+        counted = self._running.watcher.methods().roots
+        return {(method.value, state.value): count for (method, state), count in counted.items()}
+
+    def watched_directories(self) -> Mapping[str, int]:
+        return {"events": self._running.watcher.methods().directories}
+
+    def watch_directories_expected(self) -> int:
+        return self._running.watcher.methods().directories + self._running.sweeps.uncovered
+
+    def pending_paths(self) -> int:
+        return self._running.watching.settling.waiting()
+
+    def last_sweeps(self) -> Mapping[str, float]:
+        return dict(self._running.swept_at)
+
+    def hash_backlog(self) -> tuple[int, int]:
+        return self._running.engine.reader.read(models.backlog)
+
+    def downloads_in_progress(self) -> int:
+        return self._counts()["fetch", jobs.RUNNING]
+
+    def download_queue(self) -> int:
+        return self._counts()["fetch", jobs.WAITING]
+
+    def free_bytes(self) -> Mapping[str, int]:
+        found = {}
+        for tree in self._running.trees:
+            try:
+                found[tree.key] = free_bytes(tree.root)
+            except (OSError, WatchmanError):
+                continue  # an offline root has no volume
+        return found
+
+    def jobs(self) -> Mapping[tuple[str, str], int]:
+        return self._counts()
+
+    def choices_waiting(self) -> int:
+        return len(self._running.engine.reader.read(workflows.open_choices))
+
+    def db_bytes(self) -> Mapping[str, int]:
+        path = store.database_path(self._running.place.state_directory)
+        files = {"main": path, "wal": Path(f"{path}-wal")}
+        return {name: file.stat().st_size for name, file in files.items() if file.exists()}
+
+    def timers(self) -> Mapping[str, float]:
+        return self._running.engine.reader.read(workflows.timer_times)
+
+    def _counts(self) -> Counter[tuple[str, str]]:
+        return Counter(self._running.engine.reader.read(jobs.counts))

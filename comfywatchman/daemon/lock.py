@@ -1,0 +1,97 @@
+"""One process owns a state directory; everybody else can read who."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from comfywatchman.domain.errors import DiskFailed, StateLocked
+
+LOCK = "daemon.lock"
+"""Never deleted: removing a lock file after use lets two processes hold it (daemon-facts 7)."""
+
+OWNER = "daemon.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds the lock, as it wrote itself down."""
+
+    pid: int
+    role: str
+    """``run`` or ``fix``."""
+    since: float
+    address: str | None = None
+    """``host:port`` of its HTTP server."""
+
+
+@contextmanager
+def owning(directory: Path, role: str) -> Iterator[None]:
+    """Hold the lock of the state *directory*.
+
+    Raises:
+        StateLocked: another process holds it; the cause says which.
+        DiskFailed: the directory cannot be made or written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(directory / LOCK, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise StateLocked(_who(directory), remedy=_REMEDY) from None
+    except OSError as error:
+        raise DiskFailed(
+            f"The state directory {directory} cannot be used: {error.strerror}.",
+            remedy="Name another one with state.directory, or make it writable.",
+        ) from error
+    try:
+        write_owner(directory, Owner(os.getpid(), role, time.time()))
+        yield
+    finally:
+        (directory / OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+_REMEDY = "Stop it, or use another state directory (state.directory)."
+
+
+def write_owner(directory: Path, owner: Owner) -> None:
+    """Write down who holds the lock, in one step."""
+    staged = directory / f".{OWNER}.{owner.pid}"
+    staged.write_bytes(msgspec.json.encode(owner))
+    staged.replace(directory / OWNER)
+
+
+def owner_of(directory: Path) -> Owner | None:
+    """Return who holds the lock of *directory* now, or ``None`` when nobody does."""
+    if not (directory / LOCK).exists():
+        return None
+    lock = FileLock(directory / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return _owner(directory) or Owner(0, "unknown", 0.0)
+    lock.release()
+    return None
+
+
+def _owner(directory: Path) -> Owner | None:
+    try:
+        return msgspec.json.decode((directory / OWNER).read_bytes(), type=Owner)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _who(directory: Path) -> str:
+    owner = _owner(directory)
+    if owner is None:
+        return f"Another process owns the state in {directory}."
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner.since))
+    return f"Process {owner.pid} (comfywatchman {owner.role}, since {since}) owns {directory}."

@@ -1,0 +1,93 @@
+"""The thread that reads model files for their SHA-256, when nobody else needs the disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING
+
+import structlog
+
+from comfywatchman.domain.errors import Interrupted, WatchmanError
+from comfywatchman.domain.files import Folders
+from comfywatchman.domain.messages import ModelIndexed
+from comfywatchman.inventory import Changed, measure_model
+from comfywatchman.pipeline.desk import Desk
+from comfywatchman.state import models
+from comfywatchman.state.models import Unmeasured
+
+if TYPE_CHECKING:
+    from comfywatchman.state.keeper import Reader
+
+KIND = "index"
+BATCH = 32
+AGAIN_SECONDS = 30.0
+"""When a file that changed while it was read, or could not be read, is tried again."""
+
+
+@dataclass(slots=True)
+class Measuring:
+    """Works through the rows without a hash; owned by the index thread."""
+
+    desk: Desk
+    reader: Reader
+    folders: Folders
+    stop: threading.Event
+    heartbeat: float = field(default_factory=time.time)
+    _later: dict[Path, float] = field(default_factory=dict)
+    """Files to leave alone until then (monotonic seconds)."""
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            self.heartbeat = time.time()
+            waiting = self._next()
+            for item in waiting:
+                if self.stop.is_set():
+                    return
+                self._measure(item)
+            if not waiting:
+                self._rest()
+
+    def _next(self) -> list[Unmeasured]:
+        now = time.monotonic()
+        self._later = {path: due for path, due in self._later.items() if due > now}
+        limit = BATCH + len(self._later)
+        found = self.reader.read(lambda c: models.unmeasured(c, limit))
+        return [item for item in found if item.path not in self._later][:BATCH]
+
+    def _measure(self, item: Unmeasured) -> None:
+        started = time.monotonic()
+        try:
+            result = measure_model(item.path, self.stop, self._beat)
+        except Interrupted:
+            return
+        except WatchmanError as error:
+            self._later[item.path] = time.monotonic() + AGAIN_SECONDS
+            structlog.get_logger("index").warning(
+                "model.unreadable", path=str(item.path), error=_told(error)
+            )
+            return
+        if isinstance(result, Changed) or result[1] != item.stamp:
+            self._later[item.path] = time.monotonic() + AGAIN_SECONDS
+            return
+        folder, name = next(iter(self.folders.named(item.path)), (None, item.path.name))
+        duration = time.monotonic() - started
+        self.desk.store([ModelIndexed(item.path, folder, name, result[0], duration, item.stamp)])
+
+    def _beat(self, _count: int) -> None:
+        self.heartbeat = time.time()
+
+    def _rest(self) -> None:
+        due = min(self._later.values(), default=None)
+        with suppress(Empty):
+            self.desk.bells[KIND].get(
+                timeout=None if due is None else max(0.1, due - time.monotonic())
+            )
+
+
+def _told(error: WatchmanError) -> dict[str, str]:
+    return {"code": error.code, "cause": error.cause, "remedy": error.remedy}

@@ -1,0 +1,105 @@
+"""``fix``: the daemon's own workers, for some workflows, once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.engine import Engine
+from comfywatchman.daemon.installation import Place, locate
+from comfywatchman.daemon.lock import owning
+from comfywatchman.daemon.survey import each_workflow
+from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.domain.messages import AnalyzeWorkflow, Event, ModelMoved, ModelRemoved
+from comfywatchman.domain.references import Analysis, WorkflowContent
+from comfywatchman.pipeline.sweeping import Tree, found_model, models_of, sweep_tree
+from comfywatchman.pipeline.views import with_answers
+from comfywatchman.state import jobs, workflows
+
+if TYPE_CHECKING:
+    from comfywatchman.config.settings import Settings
+    from comfywatchman.state.keeper import Connection
+
+_LOOK_SECONDS = 0.2
+_OPEN = (jobs.WAITING, jobs.RUNNING)
+
+
+def fix_once(
+    settings: Settings, paths: Sequence[str], observe: Callable[[Event], None]
+) -> list[Analysis]:
+    """Analyze *paths*, fetch what they lack, and return how they stand then.
+
+    Ctrl-C leaves what was fetched so far where the next call or the daemon goes on with it.
+
+    Raises:
+        StateLocked: a daemon owns the state; it does this work for what is dropped.
+    """
+    place = locate(settings, os.environ)
+    with ExitStack() as stack:
+        stack.enter_context(owning(place.state_directory, "fix"))
+        asked = list(each_workflow(paths, stack))
+        changed = threading.Event()
+        readers = [observe, lambda _event: changed.set()]
+        engine = Engine.build(settings, place, readers, os.environ, download=True, lasting=False)
+        stack.callback(engine.stop)
+        take_stock(engine, place)
+        read = [path for path, _ in asked]
+        engine.desk.submit([AnalyzeWorkflow(path) for path in read])
+        engine.start()
+        while not _done(engine, read):
+            changed.wait(_LOOK_SECONDS)
+            changed.clear()
+        return [_standing(engine, path, shown) for path, shown in asked]
+
+
+def take_stock(engine: Engine, place: Place) -> None:
+    """Bring the rows of the inventory up to date with the disk."""
+    folders = place.layout.folders
+    for number, root in enumerate(folders.roots()):
+        tree = Tree("models", f"model_roots.{number}", root, models_of(folders))
+        news = sweep_tree(tree, engine.reader)
+        events: list[Event] = [
+            ModelMoved(move.after, move.before, move.now) for move in news.found.moved
+        ]
+        for path, _ in (*news.found.added(), *news.found.changed()):
+            try:
+                events += found_model(path)
+            except WatchmanError:
+                continue
+        events += [ModelRemoved(path) for path, _ in news.found.removed()]
+        engine.desk.store(events)
+
+
+def _done(engine: Engine, paths: Sequence[Path]) -> bool:
+    with engine.reader.connect() as connection:
+        return not any(_open(connection, path) for path in paths)
+
+
+def _open(connection: Connection, path: Path) -> bool:
+    """Whether something is still to be done for the workflow."""
+    row = jobs.by_key(connection, "analyze", str(path))
+    if row is not None and row.state in _OPEN:
+        return True
+    analysis = workflows.one(connection, path)
+    for finding in analysis.fetchable if analysis is not None else ():
+        key = f"{finding.reference.folder}/{finding.reference.name}"
+        for kind in ("resolve", "fetch"):
+            row = jobs.by_key(connection, kind, key)
+            if row is not None and row.state in _OPEN:
+                return True
+    return False
+
+
+def _standing(engine: Engine, path: Path, shown: Path) -> Analysis:
+    with engine.reader.connect() as connection:
+        analysis = workflows.one(connection, path)
+        if analysis is not None:
+            return replace(with_answers(connection, analysis), path=shown)
+        row = jobs.by_key(connection, "analyze", str(path))
+        trouble = row.trouble if row is not None else None
+    return Analysis(shown, "", WorkflowContent("unknown", "none", trouble=trouble))

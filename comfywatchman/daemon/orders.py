@@ -1,0 +1,127 @@
+"""What a client with the token may ask for, carried out on the running parts."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.parts import parser_for
+from comfywatchman.daemon.window import View, job_line
+from comfywatchman.domain.errors import FileUnreadable, RootOffline
+from comfywatchman.domain.messages import AnalyzeWorkflow, FetchModel, Job, ReferenceResolved
+from comfywatchman.domain.references import Analysis
+from comfywatchman.pipeline.analyzing import analyze
+from comfywatchman.pipeline.library import StoredLibrary
+from comfywatchman.pipeline.views import with_answers
+from comfywatchman.report.render import Report, report_of
+from comfywatchman.server.window import Accepted, JobLine, choice_id
+from comfywatchman.state import jobs, workflows
+
+if TYPE_CHECKING:
+    from comfywatchman.daemon.serving import Running
+
+_ENDED = (jobs.FAILED, jobs.SET_ASIDE, jobs.CANCELED, jobs.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Implements the server's `Commands`."""
+
+    view: View
+
+    def analyze(self, paths: Sequence[str]) -> Report:
+        running = self._running()
+        return report_of(self._analyzed(running, self._inside(running, paths)), True)
+
+    def analyze_body(self, body: bytes, name: str) -> Report:
+        running = self._running()
+        with tempfile.NamedTemporaryFile(prefix="comfywatchman-") as file:
+            file.write(body)
+            file.flush()
+            found = self._analyzed(running, [Path(file.name)])
+        return report_of([replace(analysis, path=Path(name)) for analysis in found], True)
+
+    def fix(self, paths: Sequence[str]) -> Accepted:
+        running = self._running()
+        asked: list[Job] = [AnalyzeWorkflow(path) for path in self._inside(running, paths)]
+        running.engine.desk.submit(asked)
+        with running.engine.reader.connect() as connection:
+            rows = [jobs.by_key(connection, job.kind, job.key) for job in asked]
+        return Accepted(jobs=tuple(row.id for row in rows if row is not None))
+
+    def sweep(self) -> Accepted:
+        self._running().sweep("asked")
+        return Accepted()
+
+    def retry(self, job_id: int) -> JobLine | None:
+        return self._moved(job_id, of=_ENDED, to=jobs.WAITING)
+
+    def cancel(self, job_id: int) -> JobLine | None:
+        return self._moved(job_id, of=(jobs.WAITING, jobs.FAILED), to=jobs.CANCELED)
+
+    def choose(self, choice_id_: str, candidate: int) -> Accepted | None:
+        running = self._running()
+        for choice in running.engine.reader.read(workflows.open_choices):
+            if choice_id(choice.folder, choice.name) != choice_id_:
+                continue
+            if not 0 <= candidate < len(choice.candidates):
+                return None
+            chosen = choice.candidates[candidate]
+            running.engine.desk.store([ReferenceResolved(choice.folder, choice.name, (chosen,))])
+            job = FetchModel(choice.folder, choice.name, (chosen,))
+            row = running.engine.reader.read(lambda c, j=job: jobs.by_key(c, j.kind, j.key))  # type: ignore[misc]  # bound at once
+            return Accepted(jobs=(row.id,) if row is not None else ())
+        return None
+
+    def _running(self) -> Running:
+        if self.view.running is None:
+            why = self.view.obstacle
+            raise RootOffline(
+                why.cause if why else "The daemon is starting.",
+                remedy=why.remedy if why else "Ask again in a moment.",
+            )
+        return self.view.running
+
+    def _inside(self, running: Running, paths: Sequence[str]) -> list[Path]:
+        """Return *paths* as files below the workflow directories; anything else is refused."""
+        dirs = running.place.workflow_dirs
+        found = []
+        for text in paths:
+            candidates = [Path(text)] if Path(text).is_absolute() else [d / text for d in dirs]
+            path = next((p for p in candidates if self._is_inside(p, dirs)), None)
+            if path is None:
+                raise FileUnreadable(
+                    f"{text} is no workflow below the configured directories.",
+                    remedy="Put it into a workflow directory, or send its content as the body.",
+                )
+            found.append(path)
+        return found
+
+    @staticmethod
+    def _is_inside(path: Path, dirs: Sequence[Path]) -> bool:
+        real = path.resolve()
+        return path.is_file() and any(directory.resolve() in real.parents for directory in dirs)
+
+    def _analyzed(self, running: Running, paths: Sequence[Path]) -> list[Analysis]:
+        folders = running.place.layout.folders
+        with (
+            parser_for(running.settings) as parser,
+            running.engine.reader.connect() as connection,
+        ):
+            library = StoredLibrary(connection)
+            found = [analyze(path, parser, folders, library)[0] for path in paths]
+            return [with_answers(connection, analysis) for analysis in found]
+
+    def _moved(self, job_id: int, *, of: Sequence[str], to: str) -> JobLine | None:
+        desk = self._running().engine.desk
+        before = desk.keeper.write(
+            lambda c: jobs.change_state(c, job_id, of=of, to=to, now=time.time())
+        )
+        if before is not None:
+            desk.ring(before.kind)
+        row = self._running().engine.reader.read(lambda c: jobs.one(c, job_id))
+        return None if row is None else job_line(row)

@@ -1,0 +1,249 @@
+"""The daemon's life: lock, log, server, the moving parts, signals, and the way back."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from comfywatchman.config.values import listen_address
+from comfywatchman.daemon.gauges import Gauges
+from comfywatchman.daemon.installation import Place, locate
+from comfywatchman.daemon.lock import Owner, owning, write_owner
+from comfywatchman.daemon.orders import Orders
+from comfywatchman.daemon.serving import Running
+from comfywatchman.daemon.window import Live, View
+from comfywatchman.domain.errors import ComfyUINotFound, SettingsInvalid, WatchmanError
+from comfywatchman.domain.messages import (
+    DaemonReady,
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    ErrorMet,
+    Event,
+)
+from comfywatchman.report.log import EventLog, Log, configure
+from comfywatchman.report.metrics import Build, Metrics
+from comfywatchman.server.feed import Feed
+from comfywatchman.server.http import HttpServer
+from comfywatchman.server.token import load_or_make_token
+from comfywatchman.state.schema import REVISION
+
+if TYPE_CHECKING:
+    from comfywatchman.config.load import Loaded
+    from comfywatchman.config.settings import Settings
+
+LOOK_AGAIN_SECONDS = 5.0
+"""How often a ComfyUI that is not there is looked for."""
+
+
+@dataclass(slots=True)
+class Signals:
+    """What the service manager, or a person, asked for."""
+
+    news: threading.Event = field(default_factory=threading.Event)
+    stop: str | None = None
+    reload: bool = False
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        before = {
+            number: signal.signal(number, self._take)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _take(self, number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:
+            self.reload = True
+        else:
+            self.stop = signal.Signals(number).name
+        self.news.set()
+
+    def wait(self, seconds: float | None = None) -> None:
+        self.news.wait(seconds)
+        self.news.clear()
+
+
+def run_daemon(read: Callable[[], Loaded], *, download: bool) -> int:
+    """Run until a signal asks to stop; return the exit status.
+
+    Args:
+        read: reads the settings; called again for SIGHUP.
+        download: whether anything may be fetched.
+
+    Raises:
+        SettingsInvalid: the settings are wrong at the start.
+        StateLocked: another daemon owns the state.
+        AddressInUse: the HTTP address is taken.
+    """
+    faulthandler.enable()
+    loaded = read()
+    signals = Signals()
+    with signals.heard(), owning(loaded.settings.state.directory, "run"):
+        daemon = _Daemon(loaded, signals, download=download)
+        while signals.stop is None:
+            daemon.live(read)
+        daemon.end()
+    return 0
+
+
+class _Daemon:
+    """What lasts over a reload: log, metrics, and the view that the server shows."""
+
+    def __init__(self, loaded: Loaded, signals: Signals, *, download: bool) -> None:
+        self._signals = signals
+        self._download = download
+        self._loaded = loaded
+        self._began = time.monotonic()
+        self._metrics = Metrics.on_own_registry(
+            Build(version=version("comfywatchman"), revision="", schema=REVISION),
+            backends=loaded.settings.search_backends,
+        )
+        self._log = self._open_log(loaded.settings)
+        self._events = EventLog(self._log)
+        self._events.config_loaded(loaded.path)
+        self._metrics.config_read(successful=True)
+        self._live = Live()
+        self._view = View(
+            version("comfywatchman"), datetime.now(UTC), self._live, self._metrics.render
+        )
+        self._metrics.attach(Gauges(self._view))
+        self._feed = Feed()
+        self._log.listen(self._feed.publish)
+
+    # -- one set of settings
+
+    def live(self, read: Callable[[], Loaded]) -> None:
+        """Run with the settings in force until told to stop, or until there are new ones."""
+        settings = self._loaded.settings
+        with ExitStack() as stack:
+            address = self._serve(settings, stack)
+            place = self._find(settings)
+            if place is None:
+                self._take_reload(read)
+                return
+            self._tell(DaemonStarted(place.comfyui_root, os.getpid()))
+            running = Running.build(
+                settings, place, self._readers(), os.environ, download=self._download
+            )
+            stack.callback(self._stop, running)
+            running.start()
+            self._view.running = running
+            self._await_first_sweep(running, address)
+            while self._signals.stop is None:
+                self._signals.wait()
+                if self._signals.reload and self._take_reload(read):
+                    return
+
+    def end(self) -> None:
+        self._tell(DaemonStopped(time.monotonic() - self._began))
+        self._log.close()
+
+    def _await_first_sweep(self, running: Running, address: str | None) -> None:
+        running.sweeps.when_first_done(self._signals.news.set)
+        while self._signals.stop is None and not running.sweeps.first_done.is_set():
+            self._signals.wait()
+        if self._signals.stop is None:
+            self._tell(DaemonReady(time.monotonic() - self._began, address))
+
+    def _stop(self, running: Running) -> None:
+        self._tell(DaemonStopping(self._signals.stop or "new settings"))
+        self._view.stopping.set()
+        running.stop()
+        self._view.running = None
+        self._view.stopping.clear()
+
+    def _find(self, settings: Settings) -> Place | None:
+        """Wait for ComfyUI to be where it should be; told once, looked for again and again.
+
+        Returns ``None`` when a signal came first.
+        """
+        while True:
+            try:
+                return locate(settings, os.environ)
+            except ComfyUINotFound as error:
+                if settings.comfyui_root is None:
+                    raise
+                if self._view.obstacle is None:
+                    self._tell(ErrorMet(error.trouble(), settings.comfyui_root))
+                self._view.obstacle = error.trouble()
+            self._signals.wait(LOOK_AGAIN_SECONDS)
+            if self._signals.stop is not None or self._signals.reload:
+                return None
+
+    def _serve(self, settings: Settings, stack: ExitStack) -> str | None:
+        """Start the HTTP server, and write down where it is."""
+        address = listen_address(settings.http.listen)
+        directory = settings.state.directory
+        shown = None
+        if address is not None:
+            token_file = settings.http.token_file or directory / "http-token"
+            server = HttpServer(
+                host=address[0],
+                port=address[1],
+                window=self._view,
+                commands=Orders(self._view),
+                token=load_or_make_token(token_file),
+                feed=self._feed,
+                tally=self._metrics,
+                version=version("comfywatchman"),
+            )
+            host, port = server.start()
+            stack.callback(server.stop)
+            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        write_owner(directory, Owner(os.getpid(), "run", time.time(), shown))
+        return shown
+
+    def _take_reload(self, read: Callable[[], Loaded]) -> bool:
+        """Read the settings again; return whether there are new ones to live by."""
+        if not self._signals.reload:
+            return False
+        self._signals.reload = False
+        try:
+            loaded = read()
+            if loaded.settings.state.directory != self._loaded.settings.state.directory:
+                raise SettingsInvalid(
+                    "state.directory cannot change while the daemon runs.",
+                    remedy="Restart the daemon for that; the old settings stay in force.",
+                )
+        except WatchmanError as error:
+            self._events.config_rejected(self._loaded.path, error.trouble())
+            self._metrics.config_read(successful=False)
+            return False
+        self._events.config_reloaded(loaded.path)
+        self._metrics.config_read(successful=True)
+        if loaded.settings == self._loaded.settings:
+            return False
+        self._loaded = loaded
+        return True
+
+    def _open_log(self, settings: Settings) -> Log:
+        hubs = settings.hubs
+        tokens = (hubs.civitai.token, hubs.huggingface.token)
+        return configure(
+            format=settings.log.format,
+            level=settings.log.level,
+            file=settings.log.file,
+            secrets=tuple(token.reveal() for token in tokens if token),
+            count=self._metrics.count_log,
+        )
+
+    def _readers(self) -> list[Callable[[Event], None]]:
+        return [self._events.observe, self._metrics.observe, self._live.observe]
+
+    def _tell(self, event: Event) -> None:
+        for reader in self._readers():
+            reader(event)

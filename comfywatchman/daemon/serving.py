@@ -1,0 +1,185 @@
+"""The daemon's moving parts for one set of settings: engine, watcher, sweeps, timers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.engine import Engine
+from comfywatchman.daemon.installation import Place
+from comfywatchman.daemon.sweeps import Sweeps
+from comfywatchman.daemon.timers import Timer, Timers
+from comfywatchman.daemon.watching import Check, Stop, SweepRequest, Watching, rule_for
+from comfywatchman.domain.messages import ErrorMet, Event, WatchDegraded, WatchStarted
+from comfywatchman.pipeline.sweeping import Tree, models_of, trees
+from comfywatchman.state import jobs, workflows
+from comfywatchman.watch.notice import Noticed, Polling, RootChange, RootState, WatchRoot
+from comfywatchman.watch.settle import Settling
+from comfywatchman.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from comfywatchman.config.settings import Settings
+
+CHECK_SECONDS = 10.0
+PROBE_SECONDS = 60.0
+REVIVE_SECONDS = 900.0
+FAILED_REST_SECONDS = 3600.0
+"""How long a job that failed with a passing error is left alone."""
+JOIN_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Running:
+    """Everything that works while the daemon runs; built by `build`, owned by the main thread."""
+
+    settings: Settings
+    place: Place
+    engine: Engine
+    trees: Sequence[Tree]
+    watcher: Watcher
+    watching: Watching
+    sweeps: Sweeps
+    notices: SimpleQueue[Noticed | Stop]
+    requests: SimpleQueue[SweepRequest | Check | Stop]
+    timers: Timers | None = None
+    swept_at: dict[str, float] = field(default_factory=dict)
+    """Tree key -> when it was last walked to the end (Unix seconds)."""
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        place: Place,
+        readers: Sequence[Callable[[Event], None]],
+        environ: Mapping[str, str],
+        *,
+        download: bool,
+    ) -> Running:
+        """Open the state and make all parts; nothing runs yet.
+
+        Raises:
+            StateUnusable, DiskFailed: the database cannot be used.
+        """
+        engine = Engine.build(settings, place, readers, environ, download=download, lasting=True)
+        notices: SimpleQueue[Noticed | Stop] = SimpleQueue()
+        requests: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
+        watched = trees(place.workflow_dirs, place.layout.folders)
+        watcher = Watcher(
+            notices,  # type: ignore[arg-type]  # the watcher only puts, and only notices
+            polling=Polling(settings.watch.polling),
+        )
+        settle_seconds = settings.watch.settle_seconds
+        watching = Watching(
+            notices,
+            requests,
+            engine.desk,
+            engine.reader,
+            place.workflow_dirs,
+            [tree.root for tree in watched if tree.kind == "models"],
+            Settling(rule_for(place.workflow_dirs, settle_seconds)),
+            models_of(place.layout.folders),
+        )
+        sweeps = Sweeps(
+            requests, notices, engine.desk, engine.reader, watched, watcher, settle_seconds
+        )
+        running = cls(
+            settings, place, engine, watched, watcher, watching, sweeps, notices, requests
+        )
+        sweeps.on_swept = running._note_swept
+        return running
+
+    def start(self) -> None:
+        """Watch first, then sweep: nothing slips in between."""
+        for trouble in self.place.layout.troubles:
+            self.engine.desk.tell(ErrorMet(trouble))
+        self._make_workflow_directories()
+        for change in self.watcher.start([WatchRoot(t.root, t.kind) for t in self.trees]):
+            self._tell_start(change)
+        self.engine.start()
+        self._thread("settle", self.watching.run)
+        self._thread("sweep", self.sweeps.run)
+        self.requests.put(SweepRequest("start"))
+        self.timers = Timers(self._timers(), {})
+        self.timers.start()
+
+    def stop(self) -> None:
+        """Stop from the outside in; what was under way waits in its row."""
+        if self.timers is not None:
+            self.timers.stop()
+        self.sweeps.stopping.set()
+        self.engine.stop_event.set()
+        self.watcher.stop()
+        self.requests.put(Stop())
+        self.notices.put(Stop())
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
+        self.engine.stop()
+
+    def alive(self) -> dict[str, tuple[bool, float]]:
+        """Return for each thread whether it lives and when it last said so (Unix seconds)."""
+        seen = self.engine.alive()
+        beats = {"settle": self.watching.heartbeat, "sweep": self.sweeps.heartbeat}
+        for thread in self._threads:
+            seen[thread.name] = (thread.is_alive(), beats[thread.name])
+        return seen
+
+    def sweep(self, reason: str) -> None:
+        self.requests.put(SweepRequest(reason))
+
+    def _thread(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _make_workflow_directories(self) -> None:
+        """Make the workflow directories below ComfyUI's own, which ComfyUI makes at first use."""
+        for path in self.place.workflow_dirs:
+            if self.place.comfyui_root in path.parents and not path.exists():
+                try:
+                    path.mkdir(parents=True)
+                except OSError:
+                    continue  # told as a root that is offline, with its remedy
+
+    def _tell_start(self, change: RootChange) -> None:
+        root, desk = change.root, self.engine.desk
+        if change.state is RootState.OFFLINE:
+            self.sweeps.tell_root(change)
+            return
+        directories = self.watcher.methods().directories
+        desk.tell(WatchStarted(root.path, root.kind, change.method.value, directories))
+        if change.state is RootState.DEGRADED and change.trouble is not None:
+            desk.tell(WatchDegraded(root.path, change.trouble))
+
+    def _timers(self) -> tuple[Timer, ...]:
+        sweep = self.settings.watch.sweep_minutes * 60
+        polled = self.settings.watch.polling_seconds
+        put = self.requests.put
+        return (
+            Timer("sweep", sweep, lambda: put(SweepRequest("timer")), jitter=sweep / 4),
+            Timer("poll", polled, self._poll),
+            Timer("roots", CHECK_SECONDS, lambda: put(Check())),
+            Timer("probe", PROBE_SECONDS, lambda: put(Check(probe=True))),
+            Timer("revive", REVIVE_SECONDS, self._revive),
+        )
+
+    def _poll(self) -> None:
+        for root in self.watcher.polled_roots():
+            self.requests.put(SweepRequest("poll", root))
+
+    def _revive(self) -> None:
+        kinds = self.engine.keeper.write(
+            lambda c: jobs.revive(c, time.time(), after=FAILED_REST_SECONDS)
+        )
+        for kind in kinds:
+            self.engine.desk.ring(kind)
+
+    def _note_swept(self, tree: Tree) -> None:
+        self.swept_at[tree.key] = time.time()
+        self.engine.keeper.write(
+            lambda c: workflows.note_timer(c, f"sweep.{tree.key}", time.time())
+        )

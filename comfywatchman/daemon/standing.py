@@ -1,0 +1,96 @@
+"""How things stand, read from the state without asking the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from comfywatchman.daemon.lock import Owner, owner_of
+from comfywatchman.state import jobs, models, store, workflows
+from comfywatchman.state.keeper import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class JobNow:
+    id: int
+    kind: str
+    key: str
+    state: str
+    attempts: int
+    code: str | None
+    cause: str | None
+    remedy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceNow:
+    folder: str
+    name: str
+    candidates: int
+    code: str
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What `status` tells."""
+
+    running: Owner | None
+    workflows: dict[str, int]
+    references: dict[str, int]
+    models: int
+    unmeasured: int
+    unmeasured_bytes: int
+    jobs: tuple[JobNow, ...]
+    """Those that wait, run, or ended without doing what they should."""
+    choices: tuple[ChoiceNow, ...]
+
+
+def standing(state_directory: Path) -> Standing:
+    """Return how things stand; nothing is changed."""
+    running = owner_of(state_directory)
+    reader = store.open_reader(state_directory)
+    if reader is None:
+        return Standing(running, {}, {}, 0, 0, 0, (), ())
+    try:
+        return _read(reader, running)
+    finally:
+        reader.close()
+
+
+def _read(reader: Reader, running: Owner | None) -> Standing:
+    with reader.connect() as connection:
+        waiting, waiting_bytes = models.backlog(connection)
+        open_states = (jobs.WAITING, jobs.RUNNING, jobs.FAILED, jobs.SET_ASIDE)
+        return Standing(
+            running,
+            workflows.counts(connection),
+            workflows.reference_counts(connection),
+            models.count(connection),
+            waiting,
+            waiting_bytes,
+            tuple(_job(row) for row in jobs.listed(connection, states=open_states)),
+            tuple(_choice(choice) for choice in workflows.open_choices(connection)),
+        )
+
+
+def _job(row: jobs.JobRow) -> JobNow:
+    told = row.trouble
+    return JobNow(
+        row.id,
+        row.kind,
+        row.key,
+        row.state,
+        row.attempts,
+        told.code if told else None,
+        told.cause if told else None,
+        told.remedy if told else None,
+    )
+
+
+def _choice(choice: workflows.Choice) -> ChoiceNow:
+    told = choice.trouble
+    return ChoiceNow(
+        choice.folder, choice.name, len(choice.candidates), told.code, told.cause, told.remedy
+    )

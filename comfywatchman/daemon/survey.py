@@ -1,0 +1,187 @@
+"""One look at workflows without a daemon: reads and compares, changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.installation import Place, locate
+from comfywatchman.daemon.parts import backends_for, net_for, parser_for
+from comfywatchman.disk.walk import walk
+from comfywatchman.domain.candidates import Candidate, Wanted
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, ModelFile
+from comfywatchman.domain.references import Analysis
+from comfywatchman.pipeline.analyzing import analyze
+from comfywatchman.pipeline.library import WalkedLibrary
+from comfywatchman.pipeline.sweeping import is_workflow_file, models_of
+from comfywatchman.resolve.backend import ask
+from comfywatchman.resolve.ranking import choose
+from comfywatchman.state import models, store
+
+if TYPE_CHECKING:
+    from comfywatchman.config.settings import Settings
+    from comfywatchman.state.keeper import Reader
+
+STDIN = "-"
+
+
+def survey(
+    settings: Settings, paths: Sequence[str], *, on_each: Callable[[Analysis], None] | None = None
+) -> tuple[Place, list[Analysis]]:
+    """Analyze *paths*: files, directories, or ``-`` for standard input.
+
+    Raises:
+        ComfyUINotFound: there is no ComfyUI to compare with.
+    """
+    place = locate(settings, os.environ)
+    library = WalkedLibrary.of(files_on_disk(place.layout.folders, settings.state.directory))
+    analyses = []
+    with ExitStack() as stack:
+        parser = stack.enter_context(parser_for(settings))
+        for path, shown in each_workflow(paths, stack):
+            analysis, _ = analyze(path, parser, place.layout.folders, library)
+            analysis = replace(analysis, path=shown)
+            analyses.append(analysis)
+            if on_each is not None:
+                on_each(analysis)
+    return place, analyses
+
+
+def resolved(settings: Settings, place: Place, analyses: Sequence[Analysis]) -> list[Analysis]:
+    """Ask the backends about every missing reference and attach what they offer."""
+    backends = backends_for(settings, net_for(settings, os.environ))
+    answers: dict[tuple[str, str], tuple[tuple[Candidate, ...], Trouble | None]] = {}
+    wanted = gathered(analyses)
+    for key, want in wanted.items():
+        offers = ask(backends, want, lambda _event: None)
+        resolution = choose(
+            offers.candidates,
+            want,
+            auto=settings.download.auto,
+            complete=offers.complete,
+            troubles=offers.troubles,
+        )
+        shown = resolution.chosen or resolution.candidates
+        answers[key] = (shown, resolution.why)
+    return [_with_answers(analysis, answers) for analysis in analyses]
+
+
+def gathered(analyses: Sequence[Analysis]) -> dict[tuple[str, str], Wanted]:
+    """Return what is missing, once each, with all that the workflows say about it."""
+    urls: dict[tuple[str, str], list[str]] = {}
+    hashes: dict[tuple[str, str], set[str]] = {}
+    for analysis in analyses:
+        for finding in analysis.fetchable:
+            key = (finding.reference.folder or "", finding.reference.name)
+            declared = finding.reference.declared
+            urls.setdefault(key, []).extend(d.url for d in declared if d.url)
+            hashes.setdefault(key, set()).update(d.sha256 for d in declared if d.sha256)
+    return {
+        key: Wanted(*key, tuple(dict.fromkeys(found)), tuple(sorted(hashes[key])))
+        for key, found in urls.items()
+    }
+
+
+def _with_answers(
+    analysis: Analysis,
+    answers: Mapping[tuple[str, str], tuple[tuple[Candidate, ...], Trouble | None]],
+) -> Analysis:
+    findings = []
+    for finding in analysis.findings:
+        key = (finding.reference.folder or "", finding.reference.name)
+        if finding not in analysis.fetchable or key not in answers:
+            findings.append(finding)
+            continue
+        candidates, why = answers[key]
+        findings.append(replace(finding, candidates=candidates, trouble=why))
+    return replace(analysis, findings=tuple(findings))
+
+
+def files_on_disk(folders: Folders, state_directory: Path) -> Iterator[ModelFile]:
+    """Yield every model file there is, with its hash where the state knows it already."""
+    reader = store.open_reader(state_directory)
+    try:
+        wanted = models_of(folders)
+        for root in folders.roots():
+            for listing in walk(root, wanted):
+                known = _hashes(reader, listing.directory) if reader and listing.files else {}
+                for name, stamp in listing.files:
+                    path = listing.directory / name
+                    row = known.get(path)
+                    if row is not None and row.stamp == stamp:
+                        yield row
+                    else:
+                        yield ModelFile(path, stamp)
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+def _hashes(reader: Reader, directory: Path) -> dict[Path, ModelFile]:
+    return {file.path: file for file in reader.read(lambda c: models.in_directory(c, directory))}
+
+
+def each_workflow(paths: Sequence[str], stack: ExitStack) -> Iterator[tuple[Path, Path]]:
+    """Yield (path to read, path to show) of each workflow file that *paths* name."""
+    for given in paths:
+        if given == STDIN:
+            yield stack.enter_context(_standard_input()), Path(STDIN)
+            continue
+        path = Path(given).absolute()
+        if not path.is_dir():
+            yield path, path
+            continue
+        for listing in walk(path, is_workflow_file):
+            for name, _ in sorted(listing.files):
+                yield listing.directory / name, listing.directory / name
+
+
+@contextmanager
+def _standard_input() -> Iterator[Path]:
+    """Hold standard input in a file, which is what the parser's process is handed."""
+    with tempfile.NamedTemporaryFile(prefix="comfywatchman-", suffix=".json") as file:
+        while block := sys.stdin.buffer.read(1 << 20):
+            file.write(block)
+        file.flush()
+        yield Path(file.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model file under one of its names, as ``inventory list --json`` prints it."""
+
+    path: Path
+    folder: str
+    name: str
+    size: int
+    sha256: str | None
+    whole: bool
+
+
+def listed(place: Place) -> list[ModelRow]:
+    """Return every model file on disk under every folder that lists it, by folder and name."""
+    folders = place.layout.folders
+    return sorted(
+        (
+            ModelRow(file.path, folder, name, file.size, file.sha256, file.whole)
+            for file in files_on_disk(folders, place.state_directory)
+            for folder, name in folders.named(file.path)
+            if lists(folders, folder, name)
+        ),
+        key=lambda row: (row.folder, row.name),
+    )
+
+
+def lists(folders: Folders, folder: str, name: str) -> bool:
+    """Say whether ComfyUI would list *name* under *folder*, or a pack that adds to it would."""
+    if folder == "configs":
+        return False
+    suffixes = folders.folder(folder).suffixes
+    return not suffixes or PurePosixPath(name).suffix.lower() in suffixes | MODEL_SUFFIXES

@@ -1,0 +1,362 @@
+"""What the HTTP server shows, read from the state and from the parts that run."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.messages import (
+    DownloadFailed,
+    DownloadProgressed,
+    DownloadRetrying,
+    DownloadStarted,
+    ErrorMet,
+    Event,
+    FetchModel,
+    ModelPlaced,
+    ReferenceUnresolved,
+    RootOffline,
+)
+from comfywatchman.domain.references import Analysis
+from comfywatchman.pipeline.views import with_answers
+from comfywatchman.report.render import candidate_row
+from comfywatchman.server.window import (
+    ChoiceLine,
+    DownloadLine,
+    ErrorLine,
+    JobLine,
+    ModelLine,
+    ModelPage,
+    Readiness,
+    ReferenceLine,
+    RootLine,
+    Status,
+    WorkflowLine,
+    choice_id,
+    workflow_id,
+)
+from comfywatchman.state import jobs, models, workflows
+from comfywatchman.state.jobs import JobRow
+
+if TYPE_CHECKING:
+    from comfywatchman.daemon.serving import Running
+
+MOST_ERRORS = 100
+OPEN_STATES = (jobs.WAITING, jobs.RUNNING)
+_UNLISTED: tuple[tuple[str, str] | None, ...] = (None,)
+"""How a file counts that no folder lists: once, without a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How far one transfer is."""
+
+    source: str
+    host: str
+    size: int | None
+    done: int
+    bytes_per_second: float = 0.0
+
+
+@dataclass(slots=True)
+class Live:
+    """What is known only while it happens: transfers, and what went wrong lately.
+
+    Written by whichever thread tells an event, one dictionary entry at a time.
+    """
+
+    transfers: dict[tuple[str, str], Transfer] = field(default_factory=dict)
+    errors: deque[ErrorLine] = field(default_factory=lambda: deque(maxlen=MOST_ERRORS))
+
+    def observe(self, event: Event) -> None:
+        match event:
+            case DownloadStarted():
+                self.transfers[event.folder, event.name] = Transfer(
+                    event.source, event.host, event.size, event.offset
+                )
+            case DownloadProgressed():
+                before = self.transfers.get((event.folder, event.name))
+                if before is not None:
+                    self.transfers[event.folder, event.name] = Transfer(
+                        before.source, before.host, event.size, event.done, event.bytes_per_second
+                    )
+            case ModelPlaced(folder=folder, name=name):
+                self.transfers.pop((folder, name), None)
+            case (
+                DownloadFailed(folder=folder, name=name, trouble=trouble)
+                | DownloadRetrying(folder=folder, name=name, trouble=trouble)
+                | ReferenceUnresolved(folder=folder, name=name, trouble=trouble)
+            ):
+                self.transfers.pop((folder, name), None)
+                self._error(type(event).__name__, f"{folder}/{name}", trouble)
+            case ErrorMet(trouble=trouble, path=path):
+                self._error("ErrorMet", str(path or ""), trouble)
+            case RootOffline(root=root, trouble=trouble):
+                self._error("RootOffline", str(root), trouble)
+            case _:
+                pass
+
+    def _error(self, event: str, about: str, trouble: Trouble) -> None:
+        self.errors.appendleft(
+            ErrorLine(at=datetime.now(UTC), event=event, about=about, error=trouble)
+        )
+
+
+@dataclass(slots=True)
+class View:
+    """Implements the server's `Window`; *running* is absent until ComfyUI was found."""
+
+    version: str
+    started_at: datetime
+    live: Live
+    render_metrics: Callable[[], tuple[bytes, str]]
+    running: Running | None = None
+    obstacle: Trouble | None = None
+    """Why nothing runs yet."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def ready(self) -> Readiness:
+        lacking = tuple(self._lacking())
+        return Readiness(ready=not lacking, lacking=lacking)
+
+    def _lacking(self) -> list[str]:
+        if self.running is None:
+            why = self.obstacle
+            return [f"{why.cause} {why.remedy}" if why else "The daemon is starting."]
+        lacking = []
+        if self.stopping.is_set():
+            lacking.append("The daemon is stopping.")
+        if not self.running.sweeps.first_done.is_set():
+            lacking.append("The first sweep is not done.")
+        lacking += [
+            f"The thread {name} has ended."
+            for name, (alive, _) in self.running.alive().items()
+            if not alive
+        ]
+        lacking += [
+            f"{change.root.path}: {change.trouble.cause}"
+            for change in self.running.watcher.states()
+            if change.trouble is not None and change.state.value == "degraded"
+        ]
+        return lacking
+
+    def status(self) -> Status:
+        ready = self.ready()
+        running = self.running
+        nothing_yet = Status(
+            version=self.version,
+            pid=os.getpid(),
+            started_at=self.started_at,
+            ready=ready.ready,
+            lacking=ready.lacking,
+            comfyui_root="",
+            comfyui_up=None,
+            workflows={},
+            references={},
+            models=0,
+            model_bytes=0,
+            jobs={},
+            downloads=0,
+            choices=0,
+        )
+        if running is None:
+            return nothing_yet
+        with running.engine.reader.connect() as connection:
+            sizes = list(models.sizes(connection))
+            backlog = models.backlog(connection)
+            return replace(
+                nothing_yet,
+                comfyui_root=str(running.place.comfyui_root),
+                workflows=workflows.counts(connection),
+                references=workflows.reference_counts(connection),
+                models=len(sizes),
+                model_bytes=sum(size for _, size in sizes),
+                jobs=_by_state(jobs.counts(connection)),
+                downloads=len(self.live.transfers),
+                choices=len(workflows.open_choices(connection)),
+                hash_backlog_files=backlog[0],
+                hash_backlog_bytes=backlog[1],
+                roots=tuple(self._roots(running)),
+            )
+
+    def _roots(self, running: Running) -> list[RootLine]:
+        states = {change.root.path: change for change in running.watcher.states()}
+        return [
+            RootLine(
+                key=tree.key,
+                path=str(tree.root),
+                kind=tree.kind,
+                method=states[tree.root].method.value,
+                state=states[tree.root].state.value,
+            )
+            for tree in running.trees
+            if tree.root in states
+        ]
+
+    def workflows(self) -> Sequence[WorkflowLine]:
+        if self.running is None:
+            return ()
+        known = self.running.engine.reader.read(workflows.every)
+        lines = [_workflow(analysis, at) for analysis, at in known]
+        return sorted(lines, key=lambda line: (line.state == "ready", line.path))
+
+    def workflow(self, workflow_id: str) -> Analysis | None:
+        if self.running is None:
+            return None
+        with self.running.engine.reader.connect() as connection:
+            for path in workflows.paths(connection):
+                if _id(path) == workflow_id:
+                    found = workflows.one(connection, path)
+                    return None if found is None else with_answers(connection, found)
+        return None
+
+    def models(self, folder: str | None, limit: int, offset: int) -> ModelPage:
+        if self.running is None:
+            return ModelPage(models=(), total=0)
+        folders = self.running.place.layout.folders
+        lines = [
+            ModelLine(
+                path=str(file.path),
+                folder=listed[0] if listed else None,
+                name=listed[1] if listed else file.path.name,
+                size=file.size,
+                sha256=file.sha256,
+                whole=file.whole,
+            )
+            for file in self.running.engine.reader.read(models.every)
+            for listed in (tuple(folders.named(file.path)) or _UNLISTED)
+            if folder is None or (listed is not None and listed[0] == folder)
+        ]
+        return ModelPage(models=tuple(lines[offset : offset + limit]), total=len(lines))
+
+    def references(self) -> Sequence[ReferenceLine]:
+        if self.running is None:
+            return ()
+        found: dict[tuple[str | None, str], ReferenceLine] = {}
+        with self.running.engine.reader.connect() as connection:
+            for analysis, _ in workflows.every(connection):
+                for finding in with_answers(connection, analysis).findings:
+                    reference = finding.reference
+                    if not reference.active:
+                        continue
+                    key = (reference.folder, reference.name)
+                    before = found[key].workflows if key in found else ()
+                    found[key] = ReferenceLine(
+                        folder=reference.folder,
+                        name=reference.name,
+                        state=finding.state.value,
+                        size=finding.size,
+                        workflows=tuple(dict.fromkeys((*before, _id(analysis.path)))),
+                        error=finding.trouble,
+                    )
+        return list(found.values())
+
+    def jobs(self, state: str | None, limit: int) -> Sequence[JobLine]:
+        if self.running is None:
+            return ()
+        states = None if state is None else [state]
+        rows = self.running.engine.reader.read(lambda c: jobs.listed(c, states=states, limit=limit))
+        return [job_line(row) for row in rows]
+
+    def job(self, job_id: int) -> JobLine | None:
+        if self.running is None:
+            return None
+        row = self.running.engine.reader.read(lambda c: jobs.one(c, job_id))
+        return None if row is None else job_line(row)
+
+    def downloads(self) -> Sequence[DownloadLine]:
+        if self.running is None:
+            return ()
+        rows = self.running.engine.reader.read(
+            lambda c: jobs.listed(c, states=OPEN_STATES, kind="fetch")
+        )
+        return [self._download(row) for row in rows]
+
+    def _download(self, row: JobRow) -> DownloadLine:
+        job = row.job
+        assert isinstance(job, FetchModel)  # noqa: S101 - the question asked for this kind
+        running = row.state == jobs.RUNNING
+        transfer = self.live.transfers.get((job.folder, job.name)) if running else None
+        return DownloadLine(
+            folder=job.folder,
+            name=job.name,
+            state="running" if running else "queued",
+            done=transfer.done if transfer else 0,
+            size=transfer.size if transfer else job.sources[0].size,
+            bytes_per_second=transfer.bytes_per_second if transfer else 0.0,
+            source=job.sources[0].backend,
+            host=row.host,
+            job=row.id,
+        )
+
+    def choices(self) -> Sequence[ChoiceLine]:
+        if self.running is None:
+            return ()
+        return [
+            ChoiceLine(
+                id=choice_id(choice.folder, choice.name),
+                folder=choice.folder,
+                name=choice.name,
+                candidates=tuple(candidate_row(candidate) for candidate in choice.candidates),
+                error=choice.trouble,
+                asked_at=_time(choice.asked_at),
+            )
+            for choice in self.running.engine.reader.read(workflows.open_choices)
+        ]
+
+    def errors(self, limit: int) -> Sequence[ErrorLine]:
+        return list(self.live.errors)[:limit]
+
+    def metrics(self) -> tuple[bytes, str]:
+        return self.render_metrics()
+
+
+def job_line(row: JobRow) -> JobLine:
+    later = row.state == jobs.WAITING and row.not_before > time.time()
+    return JobLine(
+        id=row.id,
+        kind=row.kind,
+        key=row.key,
+        state=row.state,
+        attempts=row.attempts,
+        created_at=_time(row.created_at),
+        updated_at=_time(row.updated_at),
+        not_before=_time(row.not_before) if later else None,
+        error=row.trouble,
+    )
+
+
+def _workflow(analysis: Analysis, at: float) -> WorkflowLine:
+    lacking = [f.reference for f in analysis.findings if f.lacking]
+    return WorkflowLine(
+        id=_id(analysis.path),
+        path=str(analysis.path),
+        state=analysis.state.value,
+        references=len(analysis.findings),
+        lacking=tuple(f"{reference.folder}/{reference.name}" for reference in lacking),
+        analyzed_at=_time(at),
+        error=analysis.content.trouble,
+    )
+
+
+_id = workflow_id
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _by_state(counts: dict[tuple[str, str], int]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for (_, state), count in counts.items():
+        found[state] += count
+    return found

@@ -1,0 +1,1 @@
+"""Looking at files, reading them whole, and giving them names."""

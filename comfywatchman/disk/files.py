@@ -1,0 +1,219 @@
+"""Looking at a file and reading the whole of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from comfywatchman.disk.errors import ABSENT, reading_failed
+from comfywatchman.domain.errors import FileUnreadable, Interrupted
+from comfywatchman.domain.files import Measured, Stamp
+
+BLOCK = 1 << 20
+"""Bytes read at once; measured, the size hardly matters from 64 KiB up."""
+
+_DROP_EVERY = 32 << 20
+"""Bytes after which the page cache is told to forget what was read."""
+
+_NETWORK_TYPES = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "lustre", "gfs", "ocfs")
+"""File systems whose answer to a lease speaks of the server's mood and not of writers."""
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    return Stamp(
+        device=status.st_dev,
+        inode=status.st_ino,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+    )
+
+
+def look(path: Path) -> Stamp | None:
+    """Return the stamp of *path*, links followed; ``None`` where nothing is there.
+
+    Raises:
+        FileUnreadable: we may not look.
+        DiskFailed: the disk or the share answered with an error, which proves nothing.
+    """
+    try:
+        return stamp_of(path.stat())
+    except OSError as error:
+        if error.errno in ABSENT:
+            return None
+        raise reading_failed(error, path) from error
+
+
+def being_written(path: Path) -> bool | None:
+    """Say whether somebody has *path* open for writing; ``None`` where nobody can tell.
+
+    A read lease is granted exactly when there is no writer, a shared writable mapping included.
+    Source: fcntl(2), F_SETLEASE.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return None
+    try:
+        # Whoever opens the file while we hold the lease makes the kernel send us a signal. Its
+        # default is SIGIO, which would end the process; SIGURG is ignored unless asked for.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        if error.errno != errno.EAGAIN or _on_network(os.fstat(descriptor).st_dev):
+            return None
+        return True
+    else:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _on_network(device: int) -> bool:
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="replace")
+    except OSError:
+        return True
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[2] == wanted:
+            return after.startswith(_NETWORK_TYPES)
+    return False  # subvolumes of btrfs are not listed by their device
+
+
+def measure(
+    source: Path | int,
+    on_block: Callable[[int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Measured:
+    """Read all of *source* and return its size and SHA-256.
+
+    What was not in the page cache before is not left there, so that measuring a library does not
+    push out what ComfyUI reads.
+
+    Args:
+        source: a path, links followed, or an open descriptor, which is read from its start and
+            left open.
+        on_block: told after each block how many bytes are read so far.
+        stop: once set, reading ends at the next block.
+
+    Raises:
+        FileUnreadable: it is gone, no regular file, or we may not read it.
+        DiskFailed: the disk answered with an error.
+        Interrupted: *stop* was set.
+    """
+    if isinstance(source, int):
+        return _measure(source, Path(f"/dev/fd/{source}"), on_block, stop)
+    descriptor = open_regular(source)
+    try:
+        return _measure(descriptor, source, on_block, stop)
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(path: Path, flags: int = 0) -> int:
+    """Open *path* for reading; a pipe or a device is refused and never waited for.
+
+    Raises:
+        FileUnreadable, DiskFailed
+    """
+    wanted = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | flags
+    try:
+        descriptor = os.open(path, wanted)
+    except OSError as error:
+        raise reading_failed(error, path) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileUnreadable(f"{path} is no regular file.", remedy="Name a file.")
+    return descriptor
+
+
+def _measure(
+    descriptor: int,
+    path: Path,
+    on_block: Callable[[int], None] | None,
+    stop: threading.Event | None,
+) -> Measured:
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(BLOCK))
+    done = 0
+    try:
+        polite = hasattr(os, "posix_fadvise") and not _cached(descriptor)
+        while count := os.preadv(descriptor, [buffer], done):
+            digest.update(buffer[:count])
+            done += count
+            if polite and done % _DROP_EVERY < BLOCK:
+                # From offset 0 each time: advice for single chunks left nearly all of it cached.
+                os.posix_fadvise(descriptor, 0, done, os.POSIX_FADV_DONTNEED)
+            if on_block is not None:
+                on_block(done)
+            if stop is not None and stop.is_set():
+                raise Interrupted(
+                    f"Reading {path} was stopped after {done} bytes.",
+                    remedy="It is read again later; nothing to do.",
+                )
+        if polite:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    except OSError as error:
+        raise reading_failed(error, path) from error
+    return Measured(done, digest.hexdigest())
+
+
+def _cached(descriptor: int) -> bool:
+    """Sample whether most of the file is in the page cache already; ``False`` if we cannot tell."""
+    flag = getattr(os, "RWF_NOWAIT", None)
+    size = os.fstat(descriptor).st_size
+    if flag is None or size == 0:
+        return False
+    samples = 16
+    present = 0
+    for number in range(samples):
+        try:
+            present += os.preadv(descriptor, [bytearray(1)], size * number // samples, flag)
+        except BlockingIOError:
+            continue
+        except OSError:
+            return False
+    return present > samples // 2
+
+
+def free_bytes(path: Path) -> int:
+    """Return how many bytes we may still write on the file system of *path*.
+
+    Raises:
+        FileUnreadable, DiskFailed
+    """
+    try:
+        volume = os.statvfs(path)
+    except OSError as error:
+        raise reading_failed(error, path) from error
+    return volume.f_bavail * volume.f_frsize
+
+
+def fsync_directory(path: Path | int) -> None:
+    """Make the names in a directory, given by path or descriptor, survive a power loss.
+
+    Raises:
+        OSError: the disk failed. File systems that cannot do it are not an error.
+    """
+    descriptor = path if isinstance(path, int) else os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EROFS}:
+            raise
+    finally:
+        if not isinstance(path, int):
+            os.close(descriptor)

@@ -1,0 +1,180 @@
+"""The file that a download, or a copy, grows in until it may have its final name."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from comfywatchman.disk.errors import reading_failed, writing_failed
+from comfywatchman.domain.errors import BeingFetched, NameTaken
+
+SUFFIX = ".part"
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+_TRIES = 8
+
+
+class Part:
+    """An open part, locked for us alone; bytes are only ever appended."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Write all of *data* behind what is there.
+
+        Raises:
+            DiskFull, FolderNotWritable, DiskFailed: nothing may be said about how much was
+                written; `size` counts what surely was.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                written = os.pwrite(self.descriptor, rest, self.size)
+                self.size += written
+                rest = rest[written:]
+        except OSError as error:
+            raise writing_failed(error, self.path) from error
+
+    def start_over(self) -> None:
+        """Forget all bytes.
+
+        Raises:
+            DiskFailed
+        """
+        try:
+            os.ftruncate(self.descriptor, 0)
+        except OSError as error:
+            raise writing_failed(error, self.path) from error
+        self.size = 0
+
+
+@contextmanager
+def open_part(path: Path) -> Iterator[Part]:
+    """Open *path* for us alone, with the bytes that an earlier try left in it.
+
+    Missing directories are made, 0755 under the umask. The file is made 0644 under the umask and
+    keeps that mode when it gets its name.
+
+    Raises:
+        BeingFetched: another process has it locked.
+        NameTaken: something lies there that we did not make: a link, a pipe, another's file.
+        FolderNotWritable, DiskFull, DiskFailed
+    """
+    try:
+        make_directories(path.parent)
+        descriptor = _opened_alone(path)
+    except OSError as error:
+        raise writing_failed(error, path) from error
+    try:
+        yield Part(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directories(directory: Path) -> None:
+    """Make *directory* and what is missing above it, 0755 under the umask.
+
+    Raises:
+        OSError
+    """
+    missing: list[Path] = []
+    while not directory.exists():
+        missing.append(directory)
+        directory = directory.parent
+    for each in reversed(missing):
+        with suppress(FileExistsError):  # somebody else was faster
+            each.mkdir(mode=0o755)
+
+
+def _opened_alone(path: Path) -> int:
+    for _ in range(_TRIES):
+        descriptor = _opened(path)
+        try:
+            lock(descriptor, path)
+            if _is_ours(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise _not_ours(path, "changes again and again")
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        return os.open(path, flags, 0o644)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR}:
+            raise _not_ours(path, "is a link, a directory or a pipe") from error
+        if error.errno == errno.EACCES and path.exists():
+            raise _not_ours(path, "belongs to somebody else") from error
+        raise
+
+
+def lock(descriptor: int, path: Path) -> None:
+    """Take the lock of an open part, which ends with the descriptor or the process.
+
+    Raises:
+        BeingFetched: another process has it.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BeingFetched(
+            f"{path} is being written by another comfywatchman.",
+            remedy="It is tried again when that one is done; nothing to do.",
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _is_ours(descriptor: int, path: Path) -> bool:
+    """Whether the locked file still has its name; one with a second name is let go of.
+
+    A part with two names is one whose process died between giving it its final name and taking
+    the old one away. Writing to it would change a placed model.
+    """
+    opened = os.fstat(descriptor)
+    if not stat.S_ISREG(opened.st_mode):
+        raise _not_ours(path, "is no regular file")
+    if opened.st_uid != os.geteuid():
+        raise _not_ours(path, "belongs to somebody else")
+    try:
+        named = path.lstat()
+    except FileNotFoundError:
+        return False
+    if (named.st_dev, named.st_ino) != (opened.st_dev, opened.st_ino):
+        return False
+    if opened.st_nlink > 1:
+        path.unlink()
+        return False
+    return True
+
+
+def _not_ours(path: Path, why: str) -> NameTaken:
+    return NameTaken(
+        f"{path} {why}, so nothing is written there.",
+        remedy=f"Look at {path}, then move it away or remove it.",
+    )
+
+
+def remove_part(path: Path) -> None:
+    """Remove a part of ours; one that is gone already is no error.
+
+    Raises:
+        FileUnreadable, DiskFailed
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise reading_failed(error, path) from error

@@ -1,0 +1,209 @@
+"""Requests: checked before each hop, with a token for one host only, answered by a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+from urllib.parse import urldefrag, urljoin
+
+import requests
+import urllib3
+
+from comfywatchman.domain.errors import SourceUnavailable, UrlRefused
+from comfywatchman.net.failures import NETWORK_ERRORS, failure
+from comfywatchman.net.policy import NetPolicy, Origin
+from comfywatchman.net.session import open_session
+from comfywatchman.net.urls import check_url, origin_of
+
+Follow = Literal["none", "same-host", "all"]
+
+MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_OURS_TO_SET = frozenset({"authorization", "cookie", "proxy-authorization", "host"})
+
+
+class Reply:
+    """An answer whose body may not have come yet; valid while `Net.ask` is open."""
+
+    def __init__(self, response: requests.Response, url: str, hops: tuple[str, ...]) -> None:
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        """Looked up without regard to case."""
+        self.url = url
+        """What was asked last; may be signed, so it is never shown."""
+        self.hops = hops
+        """Every address asked, first to last."""
+        self.host = origin_of(url).name
+        self._raw: urllib3.BaseHTTPResponse = response.raw
+
+    def read_some(self, most: int) -> bytes:
+        """Return what has come, *most* bytes at the most and not decoded; empty at the end.
+
+        Raises:
+            SourceUnavailable: the connection ended, or nothing came in time.
+        """
+        try:
+            return self._raw.read1(most, decode_content=False)
+        except NETWORK_ERRORS as error:
+            raise failure(error, self.host) from None
+
+    def read(self, limit: int) -> bytes:
+        """Return the first *limit* bytes of the decoded body, or fewer if it has no more.
+
+        Raises:
+            SourceUnavailable: the connection ended, or nothing came in time.
+        """
+        try:
+            return self._raw.read(limit, decode_content=True) if limit else b""
+        except NETWORK_ERRORS as error:
+            raise failure(error, self.host) from None
+
+    def hang_up(self) -> None:
+        """End a read that another thread waits in; safe at any time."""
+        try:
+            self._raw.shutdown()
+        except (ValueError, RuntimeError, OSError):
+            return  # read to its end, or closed, a moment ago
+
+
+class Net:
+    """Asks the network as *policy* allows; for one thread.
+
+    No request is tried twice here: pace and retries are the caller's.
+    """
+
+    def __init__(self, policy: NetPolicy) -> None:
+        self.policy = policy
+        self._session = open_session(policy)
+
+    def close(self) -> None:
+        self._session.close()
+
+    @contextmanager
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        follow: Follow = "none",
+        authenticate: bool = True,
+    ) -> Iterator[Reply]:
+        """Open the answer to one request; errors of HTTP are answers.
+
+        Redirects are followed by hand, five at most, each checked like the first address. The
+        token goes to the exact host it was made for, and once a redirect has led away from the
+        first host no token is sent any more. An answer that is not followed is given as it is.
+
+        *headers* hold no credentials: those come from the policy, and without *authenticate* from
+        nowhere. *follow* ``same-host`` ends at a redirect that leads elsewhere.
+
+        Raises:
+            UrlRefused, HostNotAllowed: an address, the first or a later one, is not asked.
+            SourceUnavailable: no answer (network, time-out, too many redirects).
+        """
+        response, hops = self._asked(
+            method, url, headers or {}, body, follow=follow, authenticate=authenticate
+        )
+        try:
+            yield Reply(response, hops[-1], hops)
+        finally:
+            response.close()
+
+    def _asked(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        follow: Follow,
+        authenticate: bool,
+    ) -> tuple[requests.Response, tuple[str, ...]]:
+        if _OURS_TO_SET & {name.lower() for name in headers}:
+            raise ValueError("credentials come from the policy")
+        first = origin_of(url)
+        hops = [url]
+        home = authenticate
+        while True:
+            here = origin_of(hops[-1])
+            home = home and here == first
+            response = self._send(method, hops[-1], headers, body, with_token=home)
+            target = _target(response, hops[-1])
+            if target is None or not self._follows(follow, target, here):
+                return response, tuple(hops)
+            response.close()
+            if len(hops) > MOST_REDIRECTS:
+                raise SourceUnavailable(
+                    f"{first.name} redirects more than {MOST_REDIRECTS} times.",
+                    remedy="Open the address in a browser and look where it leads.",
+                )
+            if response.status_code == 303 and method != "HEAD":
+                method, body = "GET", None
+            hops.append(target)
+
+    def _follows(self, follow: Follow, target: str, here: Origin) -> bool:
+        if follow == "none":
+            return False
+        there = origin_of(target)
+        if follow == "same-host" and there != here:
+            return False
+        if here.scheme == "https" and there.scheme == "http" and not self.policy.is_insecure(there):
+            raise UrlRefused(
+                f"{here.name} redirects to {there.name} without encryption (http).",
+                remedy="Look for another source of the file.",
+            )
+        return True
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        with_token: bool,
+    ) -> requests.Response:
+        check_url(url, self.policy)
+        origin = origin_of(url)
+        token = self.policy.token_for(origin) if with_token else None
+        sent = dict(headers)
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token.reveal()}"
+        proxy = self.policy.proxy_for(origin)
+        try:
+            prepared = self._session.prepare_request(
+                requests.Request(method, url, headers=sent, data=body)
+            )
+            # Not by way of the session: that reads a redirect's body to its end, however long.
+            return self._session.get_adapter(url).send(
+                prepared,
+                stream=True,
+                timeout=(self.policy.connect_timeout, self.policy.read_timeout),
+                proxies={origin.scheme: proxy} if proxy else {},
+                verify=self._session.verify,
+            )
+        except NETWORK_ERRORS as error:
+            # Their texts hold the address with its query, so nothing of them is passed on.
+            raise failure(error, origin.name) from None
+
+
+def _target(response: requests.Response, url: str) -> str | None:
+    """Return the absolute address a redirect leads to, or ``None`` where there is none."""
+    location = response.headers.get("Location")
+    if response.status_code not in _REDIRECTS or not location:
+        return None
+    try:
+        # http.client reads headers as Latin-1, but what is not ASCII in them is mostly UTF-8.
+        text = location.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        text = location
+    try:
+        return urldefrag(urljoin(url, text.strip())).url
+    except ValueError:
+        raise UrlRefused(
+            "A redirect leads to an address that cannot be read.",
+            remedy="Look for another source of the file.",
+        ) from None

@@ -1,0 +1,89 @@
+"""The step from a workflow file to what it needs, has and lacks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfywatchman.analyze.compare import compare
+from comfywatchman.disk.files import look
+from comfywatchman.domain.errors import FileUnreadable, Trouble
+from comfywatchman.domain.files import Folders, Stamp
+from comfywatchman.domain.messages import (
+    AnalyzeWorkflow,
+    Event,
+    WorkflowAnalyzed,
+    WorkflowRemoved,
+)
+from comfywatchman.domain.references import Analysis, WorkflowContent
+from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.library import StoredLibrary, with_unindexed
+
+if TYPE_CHECKING:
+    from comfywatchman.analyze.compare import Library
+    from comfywatchman.parsing.parser import Parser
+    from comfywatchman.state.jobs import JobRow
+    from comfywatchman.state.keeper import Reader
+
+HALF_WRITTEN_SECONDS = 2.0
+"""How long a file that does not parse may be one that is still being written."""
+
+_HALF_WRITTEN = "workflow-unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Analyzer:
+    """Reads workflows; used by one thread, as its parser is."""
+
+    parser: Parser
+    folders: Folders
+    reader: Reader
+
+    def step(self, row: JobRow) -> Outcome:
+        """Carry out an `AnalyzeWorkflow` job."""
+        job = row.job
+        assert isinstance(job, AnalyzeWorkflow)  # noqa: S101 - the table's kind says so
+        started = time.monotonic()
+        if look(job.path) is None:
+            return Outcome((WorkflowRemoved(job.path),))
+        with self.reader.connect() as connection:
+            analysis, stamp = analyze(
+                job.path, self.parser, self.folders, StoredLibrary(connection)
+            )
+        if _half_written(analysis, stamp) and row.attempts < 3:
+            trouble = analysis.content.trouble
+            return Outcome(trouble=trouble, retry_in=0.2 * 2**row.attempts)
+        duration = time.monotonic() - started
+        event: Event = WorkflowAnalyzed(analysis, duration, job.cause, stamp)
+        return Outcome((event,))
+
+    def rest(self) -> None:
+        """Nothing to do: give the memory of the parsing process back after a while."""
+        self.parser.close_when_idle(time.monotonic())
+
+
+def analyze(
+    path: Path, parser: Parser, folders: Folders, library: Library
+) -> tuple[Analysis, Stamp | None]:
+    """Read *path* and compare it with *library*; a file that cannot be read is a finding too."""
+    try:
+        parsed = parser.read(path)
+    except FileUnreadable as error:
+        return _unreadable(path, error.trouble()), None
+    findings = with_unindexed(compare(parsed.content, folders, library), folders)
+    return Analysis(path, parsed.sha256, parsed.content, findings), parsed.stamp
+
+
+def _unreadable(path: Path, trouble: Trouble) -> Analysis:
+    return Analysis(path, "", WorkflowContent("unknown", "none", trouble=trouble))
+
+
+def _half_written(analysis: Analysis, stamp: Stamp | None) -> bool:
+    """Whether the file may be broken only because its writer is not done."""
+    trouble = analysis.content.trouble
+    if trouble is None or trouble.code != _HALF_WRITTEN or stamp is None:
+        return False
+    age = time.time() - max(stamp.mtime_ns, stamp.ctime_ns) / 1e9
+    return 0 <= age < HALF_WRITTEN_SECONDS

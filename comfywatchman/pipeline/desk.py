@@ -1,0 +1,143 @@
+"""Where jobs are handed out and taken back: the one place that stores what became of a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.messages import Event, Job, JobFailed, JobSetAside
+from comfywatchman.pipeline.record import record
+from comfywatchman.state import jobs
+from comfywatchman.state.jobs import JobRow
+
+if TYPE_CHECKING:
+    from comfywatchman.state.keeper import Connection, Keeper
+
+LONGEST_WAIT = 3600.0
+"""Seconds a worker sleeps at most without being woken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step came to: events to store and, where it did not work, why and what next."""
+
+    events: tuple[Event, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    """Jobs that follow although no event says so."""
+    trouble: Trouble | None = None
+    """Set where the job did not do what it was asked for."""
+    retry_in: float | None = None
+    """Seconds until the next try; ``None`` ends the job."""
+    interrupted: bool = False
+    """We are stopping: the job waits as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Takes jobs in, hands them out, and tells everybody what happened.
+
+    Used by every thread; what changes belongs to the keeper's thread.
+    """
+
+    keeper: Keeper
+    readers: Sequence[Callable[[Event], None]]
+    """Who is told of each event after it was stored: log, metrics, live page."""
+    bells: dict[str, SimpleQueue[None]] = field(
+        default_factory=lambda: {
+            kind: SimpleQueue() for kind in ("analyze", "resolve", "fetch", "index")
+        }
+    )
+    workers: dict[str, int] = field(default_factory=dict)
+    """How many workers listen to each bell; one when not named."""
+
+    def tell(self, event: Event) -> None:
+        """Let the readers know of something that is not stored."""
+        for reader in self.readers:
+            reader(event)
+
+    def store(self, events: Iterable[Event]) -> None:
+        """Store *events* and their jobs in one transaction, then tell and wake."""
+        told = tuple(events)
+        if not told:
+            return
+        kinds = self.keeper.write(lambda connection: _record_all(connection, told))
+        self._after(told, kinds)
+
+    def submit(self, asked: Sequence[Job]) -> None:
+        """Store jobs that somebody asked for."""
+        self._ring(self.keeper.write(lambda c: jobs.enqueue(c, asked, time.time())))
+
+    def take(self, kind: str, *, per_host: int | None = None) -> JobRow | None:
+        return self.keeper.write(lambda c: jobs.claim(c, kind, time.time(), per_host=per_host))
+
+    def give_back(self, row: JobRow, outcome: Outcome) -> None:
+        """Store what became of *row*, its events and the jobs that follow, or nothing of it."""
+
+        def change(connection: Connection) -> set[str]:
+            now = time.time()
+            kinds = _record_all(connection, outcome.events)
+            kinds |= jobs.enqueue(connection, outcome.jobs, now)
+            again = _close(connection, row, outcome, now)
+            return kinds | ({again} if again else set()) | {row.kind}
+
+        kinds = self.keeper.write(change)
+        events = outcome.events
+        if outcome.trouble is not None and outcome.retry_in is None and row.kind == "analyze":
+            events = (*events, JobFailed(row.kind, row.key, outcome.trouble))
+        self._after(events, kinds)
+
+    def crashed(self, row: JobRow, trouble: Trouble) -> None:
+        """Note that a job met a bug of ours; after a few times it is set aside."""
+        aside = self.keeper.write(lambda c: jobs.crashed(c, row.id, trouble, time.time()))
+        kind = JobSetAside if aside else JobFailed
+        self.tell(kind(row.kind, row.key, trouble))
+
+    def wait(self, kind: str) -> None:
+        """Sleep until there may be work of *kind*: a bell, or the time of a waiting job."""
+        due = self.keeper.write(lambda c: jobs.next_time(c, kind))
+        wait = LONGEST_WAIT if due is None else max(0.05, due - time.time())
+        # A job that is due already but was not handed out waits for a lane or a host; whoever
+        # finishes there rings.
+        if due is not None and due <= time.time():
+            wait = 1.0
+        with suppress(Empty):
+            self.bells[kind].get(timeout=min(wait, LONGEST_WAIT))
+
+    def ring(self, kind: str) -> None:
+        self._ring({kind})
+
+    def _after(self, events: Iterable[Event], kinds: set[str]) -> None:
+        for event in events:
+            self.tell(event)
+        self._ring(kinds)
+
+    def _ring(self, kinds: set[str]) -> None:
+        for kind in kinds:
+            for _ in range(self.workers.get(kind, 1)):
+                self.bells[kind].put(None)
+
+
+def _record_all(connection: Connection, events: Iterable[Event]) -> set[str]:
+    now = time.time()
+    kinds: set[str] = set()
+    for event in events:
+        kinds |= record(connection, event, now)
+    return kinds
+
+
+def _close(connection: Connection, row: JobRow, outcome: Outcome, now: float) -> str | None:
+    if outcome.interrupted:
+        jobs.release(connection, row.id, now)
+        return None
+    if outcome.trouble is None:
+        return jobs.finish(connection, row.id, now)
+    if outcome.retry_in is not None:
+        jobs.retry_later(connection, row.id, outcome.trouble, now, outcome.retry_in)
+        return None
+    jobs.fail(connection, row.id, outcome.trouble, now)
+    return None

@@ -1,0 +1,49 @@
+"""Decides what becomes of a job that did not work: again, when, or never."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.state.jobs import backoff
+
+HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed"})
+"""Troubles of this machine: they last until somebody acts, and pass at once when cured."""
+
+HERE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    trouble: Trouble
+    retry_in: float | None
+    """Seconds; ``None`` ends the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to go on with what does not work."""
+
+    max_retries: int
+    lasting: bool = True
+    """Whether to wait for this machine to be cured: a daemon does, a command does not."""
+
+    def judge(self, error: WatchmanError, attempts: int) -> Verdict:
+        """Return when to try again after *attempts* earlier failures.
+
+        What a source refuses for good is not asked again; what may pass is tried a few times
+        with growing pauses, never sooner than the source asked for; what is wrong on this
+        machine is looked at again every half minute.
+        """
+        trouble = error.trouble()
+        if not error.retryable:
+            return Verdict(trouble, None)
+        if trouble.code in HERE:
+            return Verdict(trouble, HERE_SECONDS if self.lasting else None)
+        return Verdict(trouble, self.again(attempts, error.retry_after))
+
+    def again(self, attempts: int, retry_after: float | None) -> float | None:
+        """Return seconds until a source may be asked once more, ``None`` when it was enough."""
+        if attempts >= self.max_retries:
+            return None
+        return max(backoff(attempts), retry_after or 0.0)

@@ -1,0 +1,106 @@
+"""Stores what an event says and the jobs that follow from it, in the caller's transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfywatchman.domain.messages import (
+    Cause,
+    Event,
+    Job,
+    ModelChanged,
+    ModelCorrupt,
+    ModelFound,
+    ModelIndexed,
+    ModelMoved,
+    ModelPlaced,
+    ModelRemoved,
+    ReferenceAmbiguous,
+    ReferenceResolved,
+    ResolveReference,
+    WorkflowAnalyzed,
+    WorkflowRemoved,
+)
+from comfywatchman.pipeline.rules import next_jobs
+from comfywatchman.state import jobs, models, workflows
+
+if TYPE_CHECKING:
+    from comfywatchman.state.keeper import Connection
+
+
+def record(connection: Connection, event: Event, now: float) -> set[str]:
+    """Store *event* and its jobs; return the kinds of job that got work.
+
+    *now* is seconds since the epoch.
+    """
+    _store(connection, event, now)
+    follow = next_jobs(event, waiting=_waiting(connection, event))
+    if isinstance(event, WorkflowAnalyzed) and event.cause is Cause.ARRIVED:
+        follow = [job for job in follow if not _asked_before(connection, job)]
+    return jobs.enqueue(connection, follow, now)
+
+
+def _asked_before(connection: Connection, job: Job) -> bool:
+    """Whether a reference was looked into already: news of another model does not ask again."""
+    return isinstance(job, ResolveReference) and (
+        jobs.by_key(connection, job.kind, job.key) is not None
+    )
+
+
+def _store(connection: Connection, event: Event, now: float) -> None:
+    match event:
+        case WorkflowAnalyzed(analysis=analysis, stamp=stamp):
+            workflows.save(connection, analysis, stamp, now)
+        case WorkflowRemoved(path=path):
+            workflows.forget(connection, path)
+        case ModelFound(path=path, stamp=stamp, whole=whole) if stamp is not None:
+            models.note(connection, path, stamp, whole=whole)
+        case ModelIndexed(path=path, stamp=stamp, measured=measured) if stamp is not None:
+            models.measured(connection, path, stamp, measured.sha256, int(now * 1e9))
+        case ModelMoved(path=path, before=before, stamp=stamp) if stamp is not None:
+            models.move(connection, before, path, stamp)
+        case ModelRemoved(path=path):
+            models.forget(connection, path)
+        case ModelPlaced():
+            _store_placed(connection, event, now)
+        case ReferenceAmbiguous():
+            workflows.ask(connection, event, now)
+        case ReferenceResolved(folder=folder, name=name):
+            workflows.settle_choice(connection, folder, name)
+        case _:
+            pass
+
+
+def _store_placed(connection: Connection, event: ModelPlaced, now: float) -> None:
+    if event.stamp is not None:
+        models.note(
+            connection,
+            event.path,
+            event.stamp,
+            whole=True,
+            sha256=event.measured.sha256,
+            measured_at_ns=int(now * 1e9),
+        )
+    workflows.note_placed(connection, event, now)
+    workflows.settle_choice(connection, event.folder, event.name)
+
+
+def _waiting(connection: Connection, event: Event) -> tuple[Path, ...]:
+    match event:
+        case ModelIndexed(path=path, measured=measured):
+            return tuple(workflows.wanting_bytes(connection, measured.sha256))
+        case ModelMoved(path=path, before=before):
+            names = {path.name, before.name}
+            found = {w for name in names for w in workflows.wanting(connection, name)}
+            return tuple(sorted(found))
+        case (
+            ModelPlaced(path=path)
+            | ModelFound(path=path)
+            | ModelRemoved(path=path)
+            | ModelChanged(path=path)
+            | ModelCorrupt(path=path)
+        ):
+            return tuple(workflows.wanting(connection, path.name))
+        case _:
+            return ()

@@ -1,0 +1,101 @@
+"""The step from a missing reference to a source, or to a question for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from comfywatchman.disk.files import look
+from comfywatchman.domain.candidates import Resolution
+from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.domain.files import Folders
+from comfywatchman.domain.messages import (
+    AnalyzeWorkflow,
+    Cause,
+    Event,
+    ReferenceAmbiguous,
+    ReferenceResolved,
+    ReferenceUnresolved,
+    ResolveReference,
+)
+from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.patience import Patience
+from comfywatchman.place import plan
+from comfywatchman.resolve.backend import ask
+from comfywatchman.resolve.offers import Offers
+from comfywatchman.resolve.ranking import Auto, choose
+from comfywatchman.state import models, workflows
+
+if TYPE_CHECKING:
+    from comfywatchman.resolve.backend import SearchBackend
+    from comfywatchman.state.jobs import JobRow
+    from comfywatchman.state.keeper import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Asks the backends; used by one thread."""
+
+    backends: Sequence[SearchBackend]
+    folders: Folders
+    reader: Reader
+    tell: Callable[[Event], None]
+    auto: Auto
+    tokens: frozenset[str]
+    """Hosts we have a token for."""
+    patience: Patience
+
+    def step(self, row: JobRow) -> Outcome:
+        """Carry out a `ResolveReference` job."""
+        job = row.job
+        assert isinstance(job, ResolveReference)  # noqa: S101 - the table's kind says so
+        try:
+            target = plan(self.folders, job.folder, job.name, fingerprint="")
+            if look(target.final) is not None and self._indexed(job):
+                return self._here_already(job)
+            wanted = self.reader.read(lambda c: workflows.wanted(c, job.folder, job.name))
+            offers = ask(self.backends, wanted, self.tell)
+        except WatchmanError as error:
+            return self._unresolved(job, row, error)
+        resolution = choose(
+            offers.candidates,
+            wanted,
+            auto=self.auto,
+            tokens=self.tokens,
+            complete=offers.complete,
+            troubles=offers.troubles,
+        )
+        return self._outcome(job, row, offers, resolution)
+
+    def _indexed(self, job: ResolveReference) -> bool:
+        found = self.reader.read(lambda c: models.named(c, job.name.rsplit("/", 1)[-1]))
+        names = {listed for file in found for listed in self.folders.named(file.path)}
+        return (job.folder, job.name) in names
+
+    def _here_already(self, job: ResolveReference) -> Outcome:
+        paths = self.reader.read(lambda c: workflows.asked_by(c, job.folder, job.name))
+        return Outcome(jobs=tuple(AnalyzeWorkflow(path, Cause.ARRIVED) for path in paths))
+
+    def _outcome(
+        self, job: ResolveReference, row: JobRow, offers: Offers, resolution: Resolution
+    ) -> Outcome:
+        if resolution.chosen:
+            return Outcome((ReferenceResolved(job.folder, job.name, resolution.chosen),))
+        why = resolution.why
+        assert why is not None  # noqa: S101 - where nothing is chosen, it says why
+        if not offers.complete:
+            again = self.patience.again(row.attempts, offers.retry_after)
+            if again is not None:
+                return Outcome(trouble=next(iter(offers.troubles), why), retry_in=again)
+        event: Event = ReferenceUnresolved(job.folder, job.name, why)
+        if resolution.candidates:
+            event = ReferenceAmbiguous(job.folder, job.name, resolution.candidates, why)
+        return Outcome((event,), trouble=why)
+
+    def _unresolved(self, job: ResolveReference, row: JobRow, error: WatchmanError) -> Outcome:
+        verdict = self.patience.judge(error, row.attempts)
+        if verdict.retry_in is not None:
+            return Outcome(trouble=verdict.trouble, retry_in=verdict.retry_in)
+        event = ReferenceUnresolved(job.folder, job.name, verdict.trouble)
+        return Outcome((event,), trouble=verdict.trouble)

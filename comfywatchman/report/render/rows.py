@@ -1,0 +1,309 @@
+"""The rows of the report: what section 2 of the contract promises, key by key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from comfywatchman.domain.candidates import Candidate
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.references import (
+    Analysis,
+    Declared,
+    Finding,
+    NodeTypeUse,
+    ReferenceState,
+    WorkflowState,
+)
+from comfywatchman.report.redaction import redacted
+from comfywatchman.report.visible import encodable
+
+SCHEMA_VERSION = 1
+
+_OWNER_AND_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+class DeclaredRow(Struct, frozen=True, kw_only=True):
+    """What the workflow itself says about the model's source."""
+
+    url: str | None
+    sha256: str | None
+    origin: str
+
+
+class CandidateRow(Struct, frozen=True, kw_only=True):
+    """An offer, and why it is believed."""
+
+    backend: str
+    url: str
+    filename: str
+    size: int | None
+    sha256: str | None
+    grade: Literal["A", "B", "C", "D", "E"]
+    evidence: tuple[str, ...]
+    needs: str | None
+    page: str | None
+
+
+class ReferenceRow(Struct, frozen=True, kw_only=True):
+    """One file that a workflow asks for; one row per (folder, name, active)."""
+
+    folder: str | None
+    name: str
+    raw: str
+    node: str
+    node_type: str
+    widget: str
+    active: bool
+    state: Literal[
+        "present", "elsewhere", "arriving", "missing", "ambiguous", "autodownload", "dynamic"
+    ]
+    path: str | None
+    size: int | None
+    sha256: str | None
+    declared: DeclaredRow | None
+    nodes: tuple[str, ...]
+    """Every node that asks for it."""
+    spelling: str | None
+    """For ``elsewhere``: the folder and name it has now."""
+    error: Trouble | None
+    """Why it is not being fetched."""
+    candidates: tuple[CandidateRow, ...] | UnsetType = UNSET
+    """Only where backends were asked."""
+
+    @property
+    def lacking(self) -> bool:
+        """Whether the workflow cannot run because of this row."""
+        return self.active and self.state in _LACKING
+
+    @property
+    def offers(self) -> tuple[CandidateRow, ...]:
+        return () if self.candidates is UNSET else self.candidates
+
+    @property
+    def bytes_to_download(self) -> int | None:
+        """The size that the best source tells, where one does."""
+        known = [self.size, *(offer.size for offer in self.offers)]
+        return next((size for size in known if size is not None), None)
+
+
+class PackRow(Struct, frozen=True, kw_only=True):
+    """A node pack that brings a node type."""
+
+    id: str
+    title: str | None
+    url: str | None
+
+
+class NodeTypeRow(Struct, frozen=True, kw_only=True):
+    type: str
+    state: Literal["core", "installed", "missing", "unknown"]
+    count: int
+    pack: PackRow | None
+
+
+class WorkflowRow(Struct, frozen=True, kw_only=True):
+    path: str
+    sha256: str
+    container: str
+    format: str
+    taken: str | None
+    """Which of the texts embedded in an image was read."""
+    state: Literal["ready", "blocked", "unreadable", "not-a-workflow"]
+    error: Trouble | None
+    references: tuple[ReferenceRow, ...]
+    node_types: tuple[NodeTypeRow, ...]
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    workflows: int
+    ready: int
+    blocked: int
+    unreadable: int
+    references: int
+    """Rows of all workflows."""
+    present: int
+    missing: int
+    """Rows that are missing and active; ambiguous ones have a number of their own."""
+    ambiguous: int
+    elsewhere: int
+    arriving: int
+    bytes_to_download: int
+    """Known sizes of what is missing, each (folder, name) once."""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    schema_version: int
+    workflows: tuple[WorkflowRow, ...]
+    summary: Summary
+
+
+def report_of(
+    analyses: Sequence[Analysis],
+    with_candidates: bool,
+    installed: Collection[str] | None = None,
+) -> Report:
+    """Return the report of *analyses*.
+
+    *installed* are the node types that the ComfyUI at hand offers; without them a node type that
+    is not built in is ``unknown``.
+    """
+    rows = tuple(_workflow(analysis, with_candidates, installed) for analysis in analyses)
+    return Report(schema_version=SCHEMA_VERSION, workflows=rows, summary=_summary(rows))
+
+
+def to_json(report: Report) -> bytes:
+    """Return the report as JSON, with ``null`` where nothing is known."""
+    return encoded(report)
+
+
+def encoded(value: object) -> bytes:
+    """Return *value* as JSON, also where a file name in it is no UTF-8."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_all_encodable(msgspec.to_builtins(value)))
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the report."""
+    return msgspec.json.schema(Report)
+
+
+def candidate_row(candidate: Candidate) -> CandidateRow:
+    return CandidateRow(
+        backend=candidate.backend,
+        url=redacted(encodable(candidate.url)),
+        filename=encodable(candidate.filename),
+        size=candidate.size,
+        sha256=candidate.sha256,
+        grade=candidate.grade.value,
+        evidence=tuple(redacted(encodable(sentence)) for sentence in candidate.evidence),
+        needs=candidate.needs,
+        page=None if candidate.page is None else redacted(encodable(candidate.page)),
+    )
+
+
+_LACKING = frozenset({"missing", "ambiguous", "elsewhere", "arriving"})
+
+
+def _workflow(
+    analysis: Analysis, with_candidates: bool, installed: Collection[str] | None
+) -> WorkflowRow:
+    content = analysis.content
+    return WorkflowRow(
+        path=encodable(str(analysis.path)),
+        sha256=analysis.sha256,
+        container=content.container,
+        format=content.format,
+        taken=content.taken,
+        state=analysis.state.value,
+        error=_trouble(content.trouble),
+        references=tuple(_reference(finding, with_candidates) for finding in analysis.findings),
+        node_types=tuple(_node_type(use, installed) for use in content.node_types),
+    )
+
+
+def _reference(finding: Finding, with_candidates: bool) -> ReferenceRow:
+    wanted = finding.reference
+    return ReferenceRow(
+        folder=None if wanted.folder is None else encodable(wanted.folder),
+        name=encodable(wanted.name),
+        raw=encodable(wanted.raw),
+        node=encodable(wanted.node),
+        node_type=encodable(wanted.node_type),
+        widget=encodable(wanted.widget),
+        active=wanted.active,
+        state=finding.state.value,
+        path=None if finding.path is None else encodable(str(finding.path)),
+        size=finding.size,
+        sha256=finding.sha256,
+        declared=_declared(wanted.declared[0]) if wanted.declared else None,
+        nodes=tuple(encodable(node) for node in wanted.nodes or (wanted.node,)),
+        spelling=None if finding.spelling is None else encodable(finding.spelling),
+        error=_trouble(finding.trouble),
+        candidates=(
+            tuple(candidate_row(offer) for offer in finding.candidates)
+            if with_candidates
+            else UNSET
+        ),
+    )
+
+
+def _declared(declared: Declared) -> DeclaredRow:
+    return DeclaredRow(
+        # People paste links with their token in them into workflows.
+        url=None if declared.url is None else redacted(encodable(declared.url)),
+        sha256=declared.sha256,
+        origin=declared.origin,
+    )
+
+
+def _trouble(trouble: Trouble | None) -> Trouble | None:
+    if trouble is None:
+        return None
+    return Trouble(
+        trouble.code, redacted(encodable(trouble.cause)), redacted(encodable(trouble.remedy))
+    )
+
+
+def _node_type(use: NodeTypeUse, installed: Collection[str] | None) -> NodeTypeRow:
+    state: Literal["core", "installed", "missing", "unknown"] = "unknown"
+    if use.core:
+        state = "core"
+    elif installed is not None:
+        state = "installed" if use.type in installed else "missing"
+    return NodeTypeRow(type=encodable(use.type), state=state, count=use.count, pack=_pack(use))
+
+
+def _pack(use: NodeTypeUse) -> PackRow | None:
+    """Return what the file says about the pack; ``aux_id`` is its repository on GitHub."""
+    known = use.cnr_id or use.aux_id
+    if use.core or known is None:
+        return None
+    repository = use.aux_id if use.aux_id and _OWNER_AND_NAME.fullmatch(use.aux_id) else None
+    url = None if repository is None else f"https://github.com/{repository}"
+    return PackRow(id=encodable(known), title=None, url=url)
+
+
+def _summary(workflows: Sequence[WorkflowRow]) -> Summary:
+    rows = [row for workflow in workflows for row in workflow.references]
+    states = [workflow.state for workflow in workflows]
+    active = [row.state for row in rows if row.active]
+    return Summary(
+        workflows=len(workflows),
+        ready=states.count(WorkflowState.READY.value),
+        blocked=states.count(WorkflowState.BLOCKED.value),
+        unreadable=states.count(WorkflowState.UNREADABLE.value),
+        references=len(rows),
+        present=sum(row.state == ReferenceState.PRESENT.value for row in rows),
+        missing=active.count(ReferenceState.MISSING.value),
+        ambiguous=active.count(ReferenceState.AMBIGUOUS.value),
+        elsewhere=active.count(ReferenceState.ELSEWHERE.value),
+        arriving=active.count(ReferenceState.ARRIVING.value),
+        bytes_to_download=_bytes_to_download(rows),
+    )
+
+
+def _bytes_to_download(rows: Sequence[ReferenceRow]) -> int:
+    sizes: dict[tuple[str | None, str], int] = {}
+    for row in rows:
+        size = row.bytes_to_download
+        if row.active and row.state == ReferenceState.MISSING.value and size is not None:
+            sizes.setdefault((row.folder, row.name), size)
+    return sum(sizes.values())
+
+
+def _all_encodable(value: Any) -> Any:
+    """Walk JSON's own types; ``Any`` because that is what JSON is."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_all_encodable(key): _all_encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_all_encodable(item) for item in value]
+    return value

@@ -1,0 +1,148 @@
+"""What the text, the Markdown and the HTML report say in the same words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from comfywatchman.report.render.rows import (
+    CandidateRow,
+    ReferenceRow,
+    Report,
+    Summary,
+    WorkflowRow,
+)
+from comfywatchman.report.visible import visible
+
+_UNITS = ("kB", "MB", "GB", "TB")
+
+
+def size_words(size: int | None) -> str:
+    """Return *size* in decimal units, as the hubs show it; empty where it is not known."""
+    if size is None:
+        return ""
+    if size < 1000:
+        return f"{size} bytes"
+    amount = float(size)
+    unit = _UNITS[0]
+    for unit in _UNITS:  # noqa: B007  # the unit at which it stopped is what is wanted
+        amount /= 1000
+        if amount < 999.95:
+            break
+    return f"{amount:.1f} {unit}"
+
+
+def spelled(row: ReferenceRow) -> str:
+    """Return ``folder/name``, or the name alone where no folder is known."""
+    return visible(row.name if row.folder is None else f"{row.folder}/{row.name}")
+
+
+def destination(row: ReferenceRow) -> str:
+    """Say where the file should lie."""
+    if row.folder is None:
+        return "nobody says which folder"
+    return f"folder {visible(row.folder)}, as {visible(row.name)}"
+
+
+def source(row: ReferenceRow) -> str:
+    """Return the address of the best source known, or nothing."""
+    if row.offers:
+        return visible(row.offers[0].url)
+    if row.declared is not None and row.declared.url is not None:
+        return visible(row.declared.url)
+    return ""
+
+
+def origin(row: ReferenceRow) -> str:
+    """Say who names `source`."""
+    if row.offers:
+        return offer_words(row.offers[0])
+    return "named by the workflow" if source(row) else ""
+
+
+def offer_words(offer: CandidateRow) -> str:
+    """Say who makes an offer, how well it is proven, and what it asks for."""
+    needs = f", needs {offer.needs}" if offer.needs else ""
+    return visible(f"{offer.backend}, grade {offer.grade}{needs}")
+
+
+def cause(row: ReferenceRow) -> str:
+    return "" if row.error is None else visible(row.error.cause)
+
+
+def next_step(row: ReferenceRow, workflow: WorkflowRow) -> str:  # noqa: PLR0911  # one for each case
+    """Say what a person can do, or that there is nothing to do."""
+    fix = f"comfywatchman fix {shlex.quote(visible(workflow.path))}"
+    if row.state == "arriving":
+        return "The file is still being written; nothing to do."
+    if row.state == "elsewhere":
+        known = visible(row.spelling or "another name")
+        return f"It is here as {known}: select that in node {visible(row.node)}, or run {fix}"
+    if row.error is not None:
+        return visible(row.error.remedy)
+    if row.state == "ambiguous":
+        return f"comfywatchman choose {shlex.quote(spelled(row))} CANDIDATE"
+    if row.folder is None:
+        return "Put the file where the node looks for it, or tell its folder to comfywatchman."
+    if source(row):
+        return fix
+    if isinstance(row.candidates, tuple):
+        wanted = f"--folder {shlex.quote(row.folder)} --name {shlex.quote(row.name)}"
+        return f"No source is known. If you have its URL: comfywatchman download URL {wanted}"
+    return f"{fix} looks for it and fetches it"
+
+
+def lacking(workflow: WorkflowRow) -> Sequence[ReferenceRow]:
+    return [row for row in workflow.references if row.lacking]
+
+
+def verdict(workflow: WorkflowRow) -> str:
+    """Say in one line how it stands with a workflow."""
+    if workflow.state == "unreadable":
+        return "cannot be read"
+    if workflow.state == "not-a-workflow":
+        return "is not a workflow"
+    total = sum(row.active for row in workflow.references)
+    if workflow.state == "ready":
+        return f"ready, {_counted(total, 'model')}" if total else "ready, names no model"
+    return f"blocked, {len(lacking(workflow))} of {_counted(total, 'model')} not here"
+
+
+def missing_packs(workflow: WorkflowRow) -> Sequence[str]:
+    """Name the node types that the ComfyUI at hand does not offer, with their packs."""
+    return [
+        visible(use.type if use.pack is None else f"{use.type} ({use.pack.id})")
+        for use in workflow.node_types
+        if use.state == "missing"
+    ]
+
+
+def summary_line(report: Report) -> str:
+    found: Summary = report.summary
+    states = [
+        f"{count} {word}"
+        for count, word in (
+            (found.ready, "ready"),
+            (found.blocked, "blocked"),
+            (found.unreadable, "unreadable"),
+        )
+        if count
+    ]
+    rows = [
+        f"{count} {word}"
+        for count, word in (
+            (found.missing, "missing"),
+            (found.ambiguous, "ambiguous"),
+            (found.elsewhere, "under another name"),
+            (found.arriving, "arriving"),
+        )
+        if count
+    ]
+    head = _counted(found.workflows, "workflow") + (f": {', '.join(states)}" if states else "")
+    models = f"{_counted(found.references, 'model reference')}, {found.present} present"
+    size = f"; {size_words(found.bytes_to_download)} to download" if found.bytes_to_download else ""
+    return f"{head}. {', '.join([models, *rows])}{size}."
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

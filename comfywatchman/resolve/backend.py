@@ -1,0 +1,101 @@
+"""What a search backend is, and asking them in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from comfywatchman.domain.candidates import Candidate, Grade, Wanted
+from comfywatchman.domain.errors import WatchmanError, WrongAnswer
+from comfywatchman.domain.messages import SearchAsked
+from comfywatchman.resolve.offers import Offers
+
+KNOWN_PLACES = frozenset({"workflow", "catalog"})
+"""Backends that look up addresses and do not search; cheap enough to be asked always."""
+
+
+class SearchBackend(Protocol):
+    """A place to look for models.
+
+    Called from the resolve thread only, one call at a time. Nothing but a connection outlives a
+    call.
+    """
+
+    @property
+    def name(self) -> str:
+        """How settings, logs and metrics call this backend: lowercase, one word."""
+        ...
+
+    def search(self, wanted: Wanted) -> Sequence[Candidate]:
+        """Offer what may be the file that is *wanted*, in any order.
+
+        An empty answer means "I looked; I do not have it". A backend that asks several places
+        answers with `Offers`, which also says what some of them could not tell.
+
+        Raises:
+            SourceUnavailable, RateLimited: it could not look (network, quota, outage). The job
+                is tried again later; the other backends are asked meanwhile.
+            WrongAnswer: the service answered about something else.
+        """
+        ...
+
+
+def ask(
+    backends: Iterable[SearchBackend],
+    wanted: Wanted,
+    on_asked: Callable[[SearchAsked], None],
+) -> Offers:
+    """Ask *backends* in their order and return everything they offer.
+
+    The known places are always asked; a search is left out once an offer is proven. *on_asked*
+    hears of each backend that was asked.
+    """
+    offers = Offers()
+    for backend in backends:
+        if backend.name not in KNOWN_PLACES and _settled(offers, wanted):
+            continue
+        started = time.monotonic()
+        answer = _ask_one(backend, wanted)
+        on_asked(
+            SearchAsked(
+                backend=backend.name,
+                folder=wanted.folder,
+                name=wanted.name,
+                result=_result(answer),
+                duration_seconds=time.monotonic() - started,
+                trouble=answer.troubles[0] if answer.troubles else None,
+            )
+        )
+        offers = offers.joined(answer)
+    return offers
+
+
+def _ask_one(backend: SearchBackend, wanted: Wanted) -> Offers:
+    try:
+        return Offers().joined(backend.search(wanted))
+    except WatchmanError as error:
+        return Offers().with_error(error)
+
+
+def _result(answer: Offers) -> str:
+    """Name the outcome as `SearchAsked` and the metrics do."""
+    if answer.candidates:
+        return "answered"
+    if not answer.complete:
+        return "unavailable"
+    if any(trouble.code == WrongAnswer.code for trouble in answer.troubles):
+        return "mismatch"
+    return "empty"
+
+
+def _settled(offers: Offers, wanted: Wanted) -> bool:
+    """Say whether an offer is proven and free, so that searching cannot do better."""
+    return any(
+        candidate.needs is None
+        and (
+            candidate.grade is Grade.A
+            or (candidate.grade is Grade.B and candidate.filename == wanted.filename)
+        )
+        for candidate in offers
+    )

@@ -1,0 +1,127 @@
+"""Known files and where they lie: the shipped catalog and the user's own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from comfywatchman.domain.errors import SettingsInvalid, UrlRefused
+from comfywatchman.domain.files import folder_name, sha256_or_none
+from comfywatchman.resolve.urls import canonical
+
+FORMAT = 1
+
+
+class CatalogSource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One place of a file."""
+
+    url: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+class CatalogEntry(msgspec.Struct, frozen=True):
+    """One file as workflows name it."""
+
+    folder: str
+    name: str
+    sources: tuple[CatalogSource, ...]
+
+
+class BuiltFrom(msgspec.Struct, frozen=True):
+    """What the entries were collected from."""
+
+    package: str
+    version: str
+    workflows: int
+
+
+class CatalogFile(msgspec.Struct, frozen=True):
+    """The file as it is written."""
+
+    entries: tuple[CatalogEntry, ...]
+    format: int = FORMAT
+    built_from: BuiltFrom | None = None
+
+
+class Catalog:
+    """Lookups over entries; the first source of an entry is its best."""
+
+    def __init__(self, entries: Iterable[CatalogEntry]) -> None:
+        self._by_name: dict[tuple[str, str], list[CatalogSource]] = defaultdict(list)
+        self._by_sha256: dict[str, list[CatalogSource]] = defaultdict(list)
+        for entry in entries:
+            self._by_name[folder_name(entry.folder), entry.name].extend(entry.sources)
+            for source in entry.sources:
+                if source.sha256 is not None:
+                    self._by_sha256[source.sha256].append(source)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def sources(self, folder: str, name: str) -> tuple[CatalogSource, ...]:
+        """Return the places of exactly this folder and name, the best first."""
+        return tuple(self._by_name.get((folder_name(folder), name), ()))
+
+    def with_sha256(self, sha256: str) -> tuple[CatalogSource, ...]:
+        """Return the places of these bytes, under whatever name."""
+        return tuple(self._by_sha256.get(sha256, ()))
+
+    @classmethod
+    def read(cls, *own: Path) -> Self:
+        """Read the catalog that is shipped and the user's *own* files, theirs first.
+
+        Raises:
+            SettingsInvalid: a file cannot be read as a catalog.
+        """
+        entries = [entry for path in own for entry in entries_of(_bytes(path), str(path))]
+        return cls([*entries, *entries_of(shipped(), "the shipped catalog")])
+
+
+def shipped() -> bytes:
+    """Return the catalog that comes with the package, as it was built."""
+    return (files("comfywatchman") / "data" / "catalog.json").read_bytes()
+
+
+def entries_of(text: bytes, where: str) -> tuple[CatalogEntry, ...]:
+    """Read a catalog; *where* is for the message.
+
+    Raises:
+        SettingsInvalid: no catalog, or one with an address or a hash that is none.
+    """
+    try:
+        content = msgspec.json.decode(text, type=CatalogFile)
+        if content.format != FORMAT:
+            raise _invalid(where, f"it has format {content.format}, we read {FORMAT}")
+        return tuple(
+            CatalogEntry(entry.folder, entry.name, tuple(map(_checked, entry.sources)))
+            for entry in content.entries
+        )
+    except (msgspec.DecodeError, UrlRefused, ValueError) as error:
+        raise _invalid(where, str(error)) from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _invalid(str(path), error.strerror or str(error)) from error
+
+
+def _checked(source: CatalogSource) -> CatalogSource:
+    sha256 = sha256_or_none(source.sha256)
+    if sha256 is None and source.sha256 is not None:
+        raise ValueError(f"{source.sha256!r} is no SHA-256")
+    return CatalogSource(canonical(source.url), sha256, source.size)
+
+
+def _invalid(where: str, why: str) -> SettingsInvalid:
+    return SettingsInvalid(
+        f"The catalog {where} cannot be read: {why}.",
+        remedy="Correct the file or take it out of the settings.",
+    )

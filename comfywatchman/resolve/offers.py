@@ -1,0 +1,73 @@
+"""What backends offered for one reference, and what they could not find out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from comfywatchman.domain.candidates import Candidate, Grade
+from comfywatchman.domain.errors import Trouble, WatchmanError
+
+
+@dataclass(frozen=True, slots=True)
+class Offers(Sequence[Candidate]):
+    """A sequence of candidates that also says what went wrong on the way.
+
+    A backend may answer with any sequence; one that asked several places and got no answer from
+    some of them answers with this.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    """Why a place is not among the candidates, one each."""
+    complete: bool = True
+    """False where a place could not be asked now, so that asking again may tell more."""
+    retry_after: float | None = None
+    """Seconds that the most patient of them asked us to wait, where one did."""
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Candidate]: ...
+    def __getitem__(self, index: int | slice) -> Candidate | Sequence[Candidate]:
+        return self.candidates[index]
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def with_error(self, error: WatchmanError) -> Offers:
+        """Return the same offers and the trouble of a place that gave none."""
+        waits = [wait for wait in (self.retry_after, error.retry_after) if wait is not None]
+        return Offers(
+            self.candidates,
+            (*self.troubles, error.trouble()),
+            self.complete and not error.retryable,
+            max(waits, default=None),
+        )
+
+    def joined(self, answer: Sequence[Candidate]) -> Offers:
+        """Return these offers and those of one more backend, each place once."""
+        candidates = tuple(_each_place_once((*self.candidates, *answer)))
+        if not isinstance(answer, Offers):
+            return Offers(candidates, self.troubles, self.complete, self.retry_after)
+        waits = [wait for wait in (self.retry_after, answer.retry_after) if wait is not None]
+        return Offers(
+            candidates,
+            (*self.troubles, *answer.troubles),
+            self.complete and answer.complete,
+            max(waits, default=None),
+        )
+
+
+_GRADES = list(Grade)
+
+
+def _each_place_once(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Keep the best offer of each address, at the position of the first."""
+    kept: dict[str, Candidate] = {}
+    for candidate in candidates:
+        other = kept.get(candidate.url)
+        if other is None or _GRADES.index(candidate.grade) < _GRADES.index(other.grade):
+            kept[candidate.url] = candidate
+    return list(kept.values())

@@ -1,0 +1,93 @@
+"""What a source says about a file before its first byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.resolve.urls import is_huggingface
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The facts that one source publishes about one file; ``None`` means: it does not say."""
+
+    url: str
+    """Canonical, as it was asked for."""
+    filename: str
+    size: int | None = None
+    sha256: str | None = None
+    commit: str | None = None
+    """The revision of the repository that answered: 40 hex digits."""
+    needs: str | None = None
+    """login, licence, early-access or payment, where the source wants that first."""
+    page: str | None = None
+    """Where a person can read about the file."""
+    trouble: Trouble | None = None
+    """Why the file cannot be had now: the reason behind *needs*."""
+    moved_to: str | None = None
+    """The path that answered, where the source sent us to another one on its own host."""
+
+
+class Publisher(Protocol):
+    """Somebody who can say what a source publishes."""
+
+    def published(self, url: str) -> Published:
+        """Return what the source of the canonical *url* says about the file.
+
+        Raises:
+            SourceUnavailable, RateLimited: it could not be asked; ask again later.
+            SourceMissing: it says that it has no such file.
+            WrongAnswer: it answered with a page or with nonsense.
+            UrlRefused, HostNotAllowed: an address that is not asked.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ByHost:
+    """Sends each address to whoever knows how its host answers."""
+
+    huggingface: Publisher
+    web: Publisher
+
+    def published(self, url: str) -> Published:
+        chosen = self.huggingface if is_huggingface(url) else self.web
+        return chosen.published(url)
+
+
+class Remembering:
+    """Asks each question once in *lifetime_seconds*.
+
+    Owned by the thread that asks. Only facts are remembered: an outage is asked again, and so is
+    a file that needs a login, since the person may have just accepted the licence.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        clock: Callable[[], float],
+        lifetime_seconds: float = 600.0,
+        limit: int = 4096,
+    ) -> None:
+        self._publisher = publisher
+        self._clock = clock
+        self._lifetime = lifetime_seconds
+        self._limit = limit
+        self._facts: dict[str, tuple[float, Published]] = {}
+
+    def published(self, url: str) -> Published:
+        now = self._clock()
+        known = self._facts.get(url)
+        if known is not None and now - known[0] < self._lifetime:
+            return known[1]
+        facts = self._publisher.published(url)
+        if facts.trouble is None:
+            while len(self._facts) >= self._limit:
+                del self._facts[next(iter(self._facts))]
+            self._facts.pop(url, None)  # a new entry goes to the end: the oldest leave first
+            self._facts[url] = (now, facts)
+        return facts

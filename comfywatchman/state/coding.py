@@ -1,0 +1,64 @@
+"""Domain values to the bytes of a column, and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from comfywatchman.domain.errors import Trouble
+
+T = TypeVar("T")
+
+_UNDECODABLE = "\0hex:"
+"""Marks a path that is not UTF-8; no path holds a NUL."""
+
+
+def dumps(value: object) -> bytes:
+    return _ENCODER.encode(value)
+
+
+def loads(data: bytes, kind: type[T]) -> T:
+    return msgspec.json.decode(data, type=kind, dec_hook=_path_from)
+
+
+def trouble_bytes(trouble: Trouble | None) -> bytes | None:
+    return None if trouble is None else dumps(trouble)
+
+
+def trouble_from(data: bytes | None) -> Trouble | None:
+    return None if data is None else loads(data, Trouble)
+
+
+def searchable(text: str) -> str:
+    """Return *text* as it is compared: case folded, and text that SQL can hold."""
+    return text.casefold().encode("utf-8", "backslashreplace").decode()
+
+
+def natural_key(text: str) -> str:
+    """Return *text* as a key: itself, or an unambiguous spelling where it is not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _path_to(value: Any) -> str:
+    if not isinstance(value, Path):
+        raise NotImplementedError(f"cannot store {type(value)}")
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _UNDECODABLE + os.fsencode(value).hex()
+    return text
+
+
+def _path_from(kind: type, value: Any) -> Any:
+    if kind is not Path:
+        raise NotImplementedError(f"cannot read {kind}")
+    if value.startswith(_UNDECODABLE):
+        return Path(os.fsdecode(bytes.fromhex(value.removeprefix(_UNDECODABLE))))
+    return Path(value)
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_path_to)

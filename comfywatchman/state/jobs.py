@@ -1,0 +1,386 @@
+"""The job table: the queue itself. Inboxes only wake; these rows are the truth."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.messages import (
+    JOB_TYPES,
+    AnalyzeWorkflow,
+    Cause,
+    FetchModel,
+    Job,
+)
+from comfywatchman.state.coding import dumps, loads, natural_key, trouble_from
+from comfywatchman.state.schema import jobs
+
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+SET_ASIDE, CANCELED = "set-aside", "canceled"
+
+CRASHES_ALLOWED = 3
+"""A job that met a bug of ours this often is set aside."""
+
+_OPEN = (WAITING, RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as it lies in the table."""
+
+    id: int
+    kind: str
+    key: str
+    job: Job
+    state: str
+    attempts: int
+    crashes: int
+    not_before: float
+    host: str | None
+    validator: str | None
+    trouble: Trouble | None
+    created_at: float
+    updated_at: float
+
+
+def enqueue(connection: Connection, asked: Iterable[Job], now: float) -> set[str]:
+    """Store *asked*, each once by its natural key, and return the kinds that got work.
+
+    A job that waits already stays where it is in line; one that runs is done once more; one that
+    ended starts afresh.
+    """
+    kinds: set[str] = set()
+    for job in asked:
+        found = connection.execute(_by_key(job)).one_or_none()
+        if found is None:
+            connection.execute(insert(jobs).values(_fresh(job, now)))
+        elif found.state == RUNNING:
+            if isinstance(job, AnalyzeWorkflow):
+                values = {"again": True, "payload": dumps(_merged(job, found.payload, found.again))}
+                connection.execute(update(jobs).where(jobs.c.id == found.id).values(values))
+            continue
+        elif found.state == WAITING:
+            values = {"payload": dumps(_merged(job, found.payload, waiting=True))}
+            if _impatient(job):
+                values |= {"not_before": 0.0}
+            connection.execute(update(jobs).where(jobs.c.id == found.id).values(values))
+        else:
+            values = _fresh(job, now)
+            del values["created_at"]
+            connection.execute(update(jobs).where(jobs.c.id == found.id).values(values))
+        kinds.add(job.kind)
+    return kinds
+
+
+def _by_key(job: Job):  # type: ignore[no-untyped-def]  # SQLAlchemy's own generic select
+    return select(jobs.c.id, jobs.c.state, jobs.c.payload, jobs.c.again).where(
+        jobs.c.kind == job.kind, jobs.c.key == natural_key(job.key)
+    )
+
+
+def _impatient(job: Job) -> bool:
+    """Whether asking again cuts a waiting time short: a person did something."""
+    return isinstance(job, AnalyzeWorkflow) and job.cause is Cause.CHANGED
+
+
+def _merged(job: Job, stored: bytes, waiting: bool) -> Job:
+    """Let the stronger cause of two analyses of one workflow win."""
+    if isinstance(job, AnalyzeWorkflow) and waiting:
+        before = loads(stored, AnalyzeWorkflow)
+        strongest = min(job.cause, before.cause, key=list(Cause).index)
+        return AnalyzeWorkflow(job.path, strongest)
+    return job
+
+
+def _fresh(job: Job, now: float) -> dict[str, object]:
+    lane = host = None
+    if isinstance(job, FetchModel):
+        first = job.sources[0]
+        lane = first.sha256 or job.key
+        host = _host(first.url)
+    return {
+        "kind": job.kind,
+        "key": natural_key(job.key),
+        "payload": dumps(job),
+        "state": WAITING,
+        "again": False,
+        "priority": 0,
+        "attempts": 0,
+        "crashes": 0,
+        "not_before": 0.0,
+        "lane": lane,
+        "host": host,
+        "trouble": None,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def claim(
+    connection: Connection, kind: str, now: float, *, per_host: int | None = None
+) -> JobRow | None:
+    """Take the next job of *kind* that may run now, and mark it as running."""
+    running = jobs.alias("running")
+    lane_busy = (
+        select(running.c.id)
+        .where(running.c.lane == jobs.c.lane, running.c.state == RUNNING)
+        .exists()
+    )
+    conditions = [
+        jobs.c.kind == kind,
+        jobs.c.state == WAITING,
+        jobs.c.not_before <= now,
+        or_(jobs.c.lane.is_(None), ~lane_busy),
+    ]
+    if per_host is not None:
+        of_host = (
+            select(func.count())
+            .select_from(running)
+            .where(running.c.host == jobs.c.host, running.c.state == RUNNING)
+            .scalar_subquery()
+        )
+        conditions.append(or_(jobs.c.host.is_(None), of_host < per_host))
+    row = connection.execute(
+        select(jobs).where(and_(*conditions)).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    connection.execute(
+        update(jobs).where(jobs.c.id == row.id).values(state=RUNNING, updated_at=now)
+    )
+    return _row(row)
+
+
+def next_time(connection: Connection, kind: str) -> float | None:
+    """Say when the next waiting job of *kind* may run, seconds since the epoch."""
+    found: float | None = connection.execute(
+        select(func.min(jobs.c.not_before)).where(jobs.c.kind == kind, jobs.c.state == WAITING)
+    ).scalar()
+    return found
+
+
+def finish(connection: Connection, job_id: int, now: float) -> str | None:
+    """Close a job; return its kind if it was asked for anew meanwhile and waits again."""
+    row = connection.execute(select(jobs.c.kind, jobs.c.again).where(jobs.c.id == job_id)).one()
+    state = WAITING if row.again else DONE
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            state=state,
+            again=False,
+            attempts=0,
+            not_before=0.0,
+            trouble=None,
+            validator=None,
+            updated_at=now,
+        )
+    )
+    return row.kind if row.again else None
+
+
+def fail(connection: Connection, job_id: int, trouble: Trouble, now: float) -> None:
+    """Close a job that nobody can finish as it is."""
+    again = connection.execute(select(jobs.c.again).where(jobs.c.id == job_id)).scalar()
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            state=WAITING if again else FAILED,
+            again=False,
+            trouble=dumps(trouble),
+            updated_at=now,
+        )
+    )
+
+
+def retry_later(
+    connection: Connection, job_id: int, trouble: Trouble, now: float, delay: float
+) -> None:
+    """Let a job wait *delay* seconds for its next try."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            state=WAITING,
+            attempts=jobs.c.attempts + 1,
+            not_before=now + delay,
+            trouble=dumps(trouble),
+            updated_at=now,
+        )
+    )
+
+
+def crashed(connection: Connection, job_id: int, trouble: Trouble, now: float) -> bool:
+    """Note a bug met by a job; return whether the job is set aside for it."""
+    crashes: int = connection.execute(
+        select(jobs.c.crashes).where(jobs.c.id == job_id)
+    ).scalar_one()
+    aside = crashes + 1 >= CRASHES_ALLOWED
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            state=SET_ASIDE if aside else WAITING,
+            crashes=crashes + 1,
+            not_before=now + 5.0 * (crashes + 1),
+            trouble=dumps(trouble),
+            updated_at=now,
+        )
+    )
+    return aside
+
+
+def release(connection: Connection, job_id: int, now: float) -> None:
+    """Give a job back that was interrupted by our own stopping; nothing is counted."""
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(state=WAITING, updated_at=now)
+    )
+
+
+def recover(connection: Connection, now: float) -> int:
+    """After a start: what a former process left running waits again. Returns how many.
+
+    A process that was killed is no fault of the job it worked on, so nothing is counted; what
+    crashes by itself does so in a child process or as an exception that was counted then.
+    """
+    found = connection.execute(
+        update(jobs).where(jobs.c.state == RUNNING).values(state=WAITING, updated_at=now)
+    )
+    return found.rowcount
+
+
+def revive(connection: Connection, now: float, *, after: float) -> set[str]:
+    """Let jobs that failed with a passing error longer than *after* seconds ago try again."""
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.kind, jobs.c.trouble).where(
+            jobs.c.state == FAILED, jobs.c.updated_at < now - after
+        )
+    ).all()
+    kinds = set()
+    for row in rows:
+        trouble = trouble_from(row.trouble)
+        if trouble is not None and trouble.code in PASSING:
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == row.id)
+                .values(state=WAITING, attempts=0, not_before=0.0, updated_at=now)
+            )
+            kinds.add(row.kind)
+    return kinds
+
+
+PASSING = frozenset(
+    {"source-unavailable", "rate-limited", "disk-failed", "disk-full", "folder-not-writable"}
+)
+"""Codes of troubles that may pass without anybody changing the workflow."""
+
+
+def note_validator(connection: Connection, job_id: int, validator: str | None, host: str) -> None:
+    """Remember the ETag under which a part is being fetched, and where from."""
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(validator=validator, host=host)
+    )
+
+
+def change_state(
+    connection: Connection, job_id: int, *, of: Sequence[str], to: str, now: float
+) -> JobRow | None:
+    """Move a job to state *to* if it is in one of *of*; return it as it was, or ``None``."""
+    row = connection.execute(
+        select(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(of))
+    ).one_or_none()
+    if row is None:
+        return None
+    values = {"state": to, "updated_at": now}
+    if to == WAITING:
+        values |= {"not_before": 0.0, "attempts": 0, "crashes": 0}
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+    return _row(row)
+
+
+def ended_with(connection: Connection, kind: str, key: str) -> tuple[str, float] | None:
+    """Return state and time of a job that ended, by its natural key."""
+    row = connection.execute(
+        select(jobs.c.state, jobs.c.updated_at).where(
+            jobs.c.kind == kind, jobs.c.key == natural_key(key), jobs.c.state.not_in(_OPEN)
+        )
+    ).one_or_none()
+    return None if row is None else (row.state, row.updated_at)
+
+
+def open_jobs(connection: Connection) -> int:
+    count: int = connection.execute(
+        select(func.count()).select_from(jobs).where(jobs.c.state.in_(_OPEN))
+    ).scalar_one()
+    return count
+
+
+def listed(
+    connection: Connection,
+    *,
+    states: Sequence[str] | None = None,
+    kind: str | None = None,
+    limit: int = 500,
+) -> list[JobRow]:
+    question = select(jobs).order_by(jobs.c.updated_at.desc()).limit(limit)
+    if states is not None:
+        question = question.where(jobs.c.state.in_(states))
+    if kind is not None:
+        question = question.where(jobs.c.kind == kind)
+    return [_row(row) for row in connection.execute(question)]
+
+
+def one(connection: Connection, job_id: int) -> JobRow | None:
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def by_key(connection: Connection, kind: str, key: str) -> JobRow | None:
+    row = connection.execute(
+        select(jobs).where(jobs.c.kind == kind, jobs.c.key == natural_key(key))
+    ).one_or_none()
+    return None if row is None else _row(row)
+
+
+def counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """Return how many jobs there are by (kind, state)."""
+    rows = connection.execute(
+        select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)
+    )
+    return {(kind, state): count for kind, state, count in rows}
+
+
+def _row(row) -> JobRow:  # type: ignore[no-untyped-def]  # SQLAlchemy's Row has no static columns
+    return JobRow(
+        row.id,
+        row.kind,
+        row.key,
+        loads(row.payload, JOB_TYPES[row.kind]),
+        row.state,
+        row.attempts,
+        row.crashes,
+        row.not_before,
+        row.host,
+        row.validator,
+        trouble_from(row.trouble),
+        row.created_at,
+        row.updated_at,
+    )
+
+
+def backoff(attempts: int, *, first: float = 1.0, most: float = 300.0) -> float:
+    """Return seconds to wait after *attempts* failures: doubling, with full jitter above half."""
+    longest = min(most, first * 2.0**attempts)
+    return longest / 2 + random.uniform(0, longest / 2)

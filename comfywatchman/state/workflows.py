@@ -1,0 +1,274 @@
+"""Rows of workflows, of what they want, of choices, and of what was placed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from comfywatchman.domain.candidates import Candidate, Wanted
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import Stamp
+from comfywatchman.domain.messages import ModelPlaced, ReferenceAmbiguous
+from comfywatchman.domain.references import Analysis
+from comfywatchman.state.coding import dumps, loads, searchable
+from comfywatchman.state.schema import choices, placements, timers, wants, workflows
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A question that only a person can answer."""
+
+    folder: str
+    name: str
+    candidates: tuple[Candidate, ...]
+    trouble: Trouble
+    asked_at: float
+
+
+def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: float) -> None:
+    """Store an analysis and what its workflow wants, in place of what was known."""
+    values = {
+        "path": analysis.path,
+        "directory": analysis.path.parent,
+        "sha256": analysis.sha256,
+        "state": analysis.state.value,
+        "analyzed_at": now,
+        "analysis": dumps(analysis),
+        **{
+            name: getattr(stamp, name, None)
+            for name in ("device", "inode", "size", "mtime_ns", "ctime_ns")
+        },
+    }
+    statement = insert(workflows).values(values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[workflows.c.path],
+            set_={name: statement.excluded[name] for name in values if name != "path"},
+        )
+    )
+    connection.execute(delete(wants).where(wants.c.workflow == analysis.path))
+    rows = {(row["folder"], row["name"]): row for row in _wants(analysis)}
+    if rows:
+        connection.execute(insert(wants), list(rows.values()))
+
+
+def _wants(analysis: Analysis) -> list[dict[str, object]]:
+    rows = []
+    for finding in analysis.findings:
+        reference = finding.reference
+        if not reference.active:
+            continue
+        base = reference.name.rsplit("/", 1)[-1]
+        promised = next((d.sha256 for d in reference.declared if d.sha256), None)
+        rows.append(
+            {
+                "workflow": analysis.path,
+                "folder": reference.folder or "",
+                "name": natural(reference.name),
+                "base": searchable(base),
+                "stem": searchable(base.rpartition(".")[0] or base),
+                "sha256": promised,
+                "state": finding.state.value,
+            }
+        )
+    return rows
+
+
+def natural(name: str) -> str:
+    """Return *name* as text that SQL can hold."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def forget(connection: Connection, path: Path) -> None:
+    connection.execute(delete(workflows).where(workflows.c.path == path))
+    connection.execute(delete(wants).where(wants.c.workflow == path))
+
+
+def below(connection: Connection, path: Path) -> list[Path]:
+    """Return the known workflows at *path*, and, were it a directory, below it."""
+    inside = and_(workflows.c.path > Path(f"{path}/"), workflows.c.path < Path(f"{path}0"))
+    question = select(workflows.c.path).where(or_(workflows.c.path == path, inside))
+    return list(connection.execute(question).scalars())
+
+
+def stamps_in(connection: Connection, directory: Path) -> dict[str, Stamp]:
+    """Return what was read of the workflow files directly in *directory*, by name."""
+    columns = (workflows.c[n] for n in ("device", "inode", "size", "mtime_ns", "ctime_ns"))
+    rows = connection.execute(
+        select(workflows.c.path, *columns).where(
+            workflows.c.directory == directory, workflows.c.inode.isnot(None)
+        )
+    )
+    return {row.path.name: Stamp(*row[1:]) for row in rows}
+
+
+def stamp_of(connection: Connection, path: Path) -> Stamp | None:
+    """Return the stamp under which *path* was read last."""
+    return stamps_in(connection, path.parent).get(path.name)
+
+
+def directories(connection: Connection) -> list[Path]:
+    return list(connection.execute(select(workflows.c.directory).distinct()).scalars())
+
+
+def wanting(connection: Connection, filename: str) -> list[Path]:
+    """Return the workflows that ask for a file of this name, by name or by stem."""
+    base = searchable(filename)
+    stem = searchable(filename.rpartition(".")[0] or filename)
+    return list(
+        connection.execute(
+            select(wants.c.workflow)
+            .where(or_(wants.c.base == base, wants.c.stem == stem))
+            .distinct()
+        ).scalars()
+    )
+
+
+def wanting_bytes(connection: Connection, sha256: str) -> list[Path]:
+    """Return the workflows that still lack a file which they promise to have this hash."""
+    return list(
+        connection.execute(
+            select(wants.c.workflow)
+            .where(wants.c.sha256 == sha256, wants.c.state != "present")
+            .distinct()
+        ).scalars()
+    )
+
+
+def asked_by(connection: Connection, folder: str, name: str) -> list[Path]:
+    """Return the workflows that ask for exactly this folder and name."""
+    return list(
+        connection.execute(
+            select(wants.c.workflow).where(wants.c.folder == folder, wants.c.name == natural(name))
+        ).scalars()
+    )
+
+
+def wanted(connection: Connection, folder: str, name: str) -> Wanted:
+    """Gather all that the workflows say about one missing model, in a stable order."""
+    urls: list[tuple[int, str]] = []
+    hashes: set[str] = set()
+    for path in sorted(asked_by(connection, folder, name)):
+        analysis = one(connection, path)
+        for finding in analysis.findings if analysis else ():
+            reference = finding.reference
+            if not reference.active or (reference.folder, reference.name) != (folder, name):
+                continue
+            for rank, declared in enumerate(reference.declared):
+                if declared.url:
+                    urls.append((rank, declared.url))
+                if declared.sha256:
+                    hashes.add(declared.sha256)
+    ordered = dict.fromkeys(url for _, url in sorted(urls))
+    return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)))
+
+
+def one(connection: Connection, path: Path) -> Analysis | None:
+    row = connection.execute(
+        select(workflows.c.analysis).where(workflows.c.path == path)
+    ).one_or_none()
+    return None if row is None else loads(row.analysis, Analysis)
+
+
+def paths(connection: Connection) -> list[Path]:
+    return list(connection.execute(select(workflows.c.path)).scalars())
+
+
+def every(connection: Connection) -> list[tuple[Analysis, float]]:
+    """Return each analysis with its time, by path."""
+    rows = connection.execute(
+        select(workflows.c.analysis, workflows.c.analyzed_at).order_by(workflows.c.path)
+    )
+    return [(loads(row.analysis, Analysis), row.analyzed_at) for row in rows]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Return how many workflows there are by state."""
+    rows = connection.execute(select(workflows.c.state, func.count()).group_by(workflows.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def reference_counts(connection: Connection) -> dict[str, int]:
+    """Return how many active references there are by state."""
+    rows = connection.execute(select(wants.c.state, func.count()).group_by(wants.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+# -- choices
+
+
+def ask(connection: Connection, event: ReferenceAmbiguous, now: float) -> None:
+    values = {
+        "folder": event.folder,
+        "name": natural(event.name),
+        "candidates": dumps(event.candidates),
+        "trouble": dumps(event.trouble),
+        "asked_at": now,
+    }
+    statement = insert(choices).values(values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[choices.c.folder, choices.c.name],
+            set_={"candidates": values["candidates"], "trouble": values["trouble"]},
+        )
+    )
+
+
+def settle_choice(connection: Connection, folder: str, name: str) -> None:
+    """Take a question away: it was answered, or the model is here."""
+    connection.execute(
+        delete(choices).where(choices.c.folder == folder, choices.c.name == natural(name))
+    )
+
+
+def open_choices(connection: Connection) -> list[Choice]:
+    rows = connection.execute(select(choices).order_by(choices.c.folder, choices.c.name))
+    return [_choice(row) for row in rows]
+
+
+def choice(connection: Connection, folder: str, name: str) -> Choice | None:
+    row = connection.execute(
+        select(choices).where(choices.c.folder == folder, choices.c.name == natural(name))
+    ).one_or_none()
+    return None if row is None else _choice(row)
+
+
+def _choice(row) -> Choice:  # type: ignore[no-untyped-def]  # SQLAlchemy's Row has no static columns
+    return Choice(
+        row.folder,
+        row.name,
+        loads(row.candidates, tuple[Candidate, ...]),
+        loads(row.trouble, Trouble),
+        row.asked_at,
+    )
+
+
+# -- placements and timers
+
+
+def note_placed(connection: Connection, event: ModelPlaced, now: float) -> None:
+    connection.execute(
+        insert(placements).values(
+            folder=event.folder,
+            name=natural(event.name),
+            path=event.path,
+            sha256=event.measured.sha256,
+            size=event.measured.size,
+            source=event.source,
+            placed_at=now,
+        )
+    )
+
+
+def note_timer(connection: Connection, name: str, now: float) -> None:
+    statement = insert(timers).values(name=name, last_success=now)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[timers.c.name], set_={"last_success": now})
+    )
+
+
+def timer_times(connection: Connection) -> dict[str, float]:
+    return {row.name: row.last_success for row in connection.execute(select(timers))}
