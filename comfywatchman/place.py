@@ -7,14 +7,12 @@ import hashlib
 import os
 import stat
 import threading
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from comfywatchman.disk.errors import reading_failed, writing_failed
 from comfywatchman.disk.files import (
-    BLOCK,
     free_bytes,
     fsync_directory,
     look,
@@ -22,10 +20,10 @@ from comfywatchman.disk.files import (
     open_regular,
     stamp_of,
 )
-from comfywatchman.disk.names import MOST_BYTES, check_name, open_beneath
+from comfywatchman.disk.names import MOST_BYTES, check_name, check_neighbors, open_beneath
 from comfywatchman.disk.part import (
     SUFFIX,
-    Part,
+    copy_into,
     lock,
     make_directories,
     open_part,
@@ -36,7 +34,6 @@ from comfywatchman.domain.errors import (
     DiskFull,
     FileUnreadable,
     FolderNotWritable,
-    Interrupted,
     NameTaken,
     UnknownFolder,
     UnsafeName,
@@ -168,28 +165,9 @@ def _check_directory(root: Path, relative: PurePosixPath, also: Sequence[Path]) 
     except FileNotFoundError:
         return
     try:
-        _check_neighbors(directory, relative.name, root / relative)
+        check_neighbors(directory, relative.name, root / relative)
     finally:
         os.close(directory)
-
-
-def _check_neighbors(directory: int, name: str, final: Path) -> None:
-    alike = _folded(name)
-    try:
-        names = os.listdir(directory)  # noqa: PTH208 - of a descriptor, which Path cannot list
-    except OSError as error:
-        raise reading_failed(error, final.parent) from error
-    for other in names:
-        if other != name and _folded(other) == alike:
-            raise NameTaken(
-                f"{final.parent} has {other!a} already, which differs from {name!a} only in "
-                "how it is spelled.",
-                remedy="Correct the name in the workflow, or rename the file.",
-            )
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def publish_target(target: Target, measured: Measured) -> Path:
@@ -236,7 +214,7 @@ def _publish(directory: int, target: Target, measured: Measured) -> None:
                 f"{target.part} has {status.st_size} bytes, but {measured.size} were verified.",
                 remedy="It is fetched again; nothing to do.",
             )
-        _check_neighbors(directory, name, target.final)
+        check_neighbors(directory, name, target.final)
         try:
             if status.st_nlink == 1:
                 publish_in(directory, target.part.name, name)
@@ -252,7 +230,7 @@ def _publish(directory: int, target: Target, measured: Measured) -> None:
 
 def _has_name(directory: int, name: str) -> bool:
     try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)  # noqa: PTH116 - below a descriptor
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
     return True
@@ -312,7 +290,7 @@ def _linked(real: Path, target: Target) -> bool:
     os.close(open_regular(real))
     directory = _prepared(target)
     try:
-        _check_neighbors(directory, target.final.name, target.final)
+        check_neighbors(directory, target.final.name, target.final)
         os.link(real, target.final.name, dst_dir_fd=directory, follow_symlinks=False)
         fsync_directory(directory)
     except FileExistsError:
@@ -343,7 +321,7 @@ def _copied(real: Path, target: Target, stop: threading.Event | None) -> Measure
         with open_part(target.part) as part:
             part.start_over()
             _check_room(before.size, target)
-            copied = _copy(descriptor, part, stop)
+            copied = copy_into(part, descriptor, stop)
     except OSError as error:
         raise reading_failed(error, real) from error
     finally:
@@ -359,19 +337,6 @@ def _check_room(size: int, target: Target) -> None:
             f"Copying {target.final.name} needs {size} bytes, {free} are free.",
             remedy=f"Free some space on the disk of {target.root}.",
         )
-
-
-def _copy(descriptor: int, part: Part, stop: threading.Event | None) -> Measured:
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(BLOCK))
-    while count := os.preadv(descriptor, [buffer], part.size):
-        digest.update(buffer[:count])
-        part.append(buffer[:count])
-        if stop is not None and stop.is_set():
-            raise Interrupted(
-                f"Copying to {part.path} was stopped.", remedy="It goes on at the next start."
-            )
-    return Measured(part.size, digest.hexdigest())
 
 
 def quarantine(part: Path, why: str) -> Path:
@@ -395,7 +360,7 @@ def quarantine(part: Path, why: str) -> Path:
         try:
             kept = _put_aside((here, part.name), there)
             note = os.open(f"{kept}.txt", os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644, dir_fd=there)
-            with open(note, "w", encoding="utf-8") as file:
+            with open(note, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
                 file.write(f"{why}\n")
             fsync_directory(there)
         finally:

@@ -1,9 +1,9 @@
-"""Prints how exactly workflows are read: the official templates, a folder of real files, and the speed.
+"""Prints how exactly and how fast workflows are read: the official templates, a folder of others.
 
     python scripts/accuracy.py [CORPUS] [--wrong]
 
-CORPUS is a folder with truth.json; without it only the templates are scored. ``--wrong`` lists every
-row that is missed or too many.
+CORPUS is a folder with truth.json; without it only the templates are scored. ``--wrong`` lists
+every row that is missed or too many.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ def main() -> None:
                 for file, row in rows:
                     print(f"  {sign} {file}: {row[0]} / {row[1]}")
     ours, plain = speed(tables)
-    print(f"templates: {ours:.3f} s to read all, {plain:.3f} s to open and json.loads: {ours / plain:.2f}x")
+    print(
+        f"templates: {ours:.3f} s to read all, {plain:.3f} s to open and json.loads:"
+        f" {ours / plain:.2f}x"
+    )
 
 
 # -- the official templates: what active nodes declare is what they need
@@ -117,7 +120,9 @@ def corpus_score(corpus: Path, tables: Tables) -> Score:
         content = read(corpus / record["file"], tables)
         rows = [row for row in record["references"] if row["active"]]
         wanted = {(row["folder"], row["name"]) for row in rows if row["certain"]}
-        unsure = {(row["folder"], row["name"]) for row in record["references"] if not row["certain"]}
+        unsure = {
+            (row["folder"], row["name"]) for row in record["references"] if not row["certain"]
+        }
         score.add(record["file"], wanted - unsure, active_rows(content), unsure)
     return score
 

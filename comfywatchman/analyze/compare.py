@@ -36,13 +36,11 @@ class Library(Protocol):
         ...
 
     def holds_directory(self, path: Path) -> bool:
-        """Return whether *path* is a directory with at least one model file in it."""
+        """Return whether *path*, below a root of some folder, is a directory."""
         ...
 
 
-def compare(
-    content: WorkflowContent, folders: Folders, library: Library
-) -> tuple[Finding, ...]:
+def compare(content: WorkflowContent, folders: Folders, library: Library) -> tuple[Finding, ...]:
     """Return a row for each reference, in the order of the workflow."""
     shelf = _Shelf(folders, library)
     return tuple(_finding(reference, shelf) for reference in content.references)
@@ -81,23 +79,23 @@ class _Shelf:
 
 
 def _finding(reference: ModelReference, shelf: _Shelf) -> Finding:
-    if reference.lookup is Lookup.DYNAMIC:
-        return Finding(reference, ReferenceState.DYNAMIC)
     wrong = unsafe(reference.name)
-    if wrong is not None:
-        if reference.lookup is Lookup.AUTODOWNLOAD:
-            return Finding(reference, ReferenceState.AUTODOWNLOAD)
-        return Finding(reference, ReferenceState.MISSING, trouble=_unsafe_name(reference, wrong))
     match reference.lookup:
-        case Lookup.STEM:
-            return _by_stem(reference, shelf)
-        case Lookup.DIRECTORY:
-            return _by_directory(reference, shelf)
+        case Lookup.DYNAMIC:
+            finding = Finding(reference, ReferenceState.DYNAMIC)
         case Lookup.AUTODOWNLOAD:
-            found = _exact(reference, shelf.named(_basename(reference.name)))
-            return found or Finding(reference, ReferenceState.AUTODOWNLOAD)
-        case _:
-            return _by_name(reference, shelf)
+            rows = [] if wrong else shelf.named(_basename(reference.name))
+            finding = _exact(reference, rows) or Finding(reference, ReferenceState.AUTODOWNLOAD)
+        case _ if wrong is not None:
+            trouble = _unsafe_name(reference, wrong)
+            finding = Finding(reference, ReferenceState.MISSING, trouble=trouble)
+        case Lookup.STEM:
+            finding = _by_stem(reference, shelf)
+        case Lookup.DIRECTORY:
+            finding = _by_directory(reference, shelf)
+        case Lookup.FILE:
+            finding = _by_name(reference, shelf)
+    return finding
 
 
 def _unsafe_name(reference: ModelReference, wrong: str) -> Trouble:
@@ -121,7 +119,7 @@ def _by_name(reference: ModelReference, shelf: _Shelf) -> Finding:
 
 
 def _exact(reference: ModelReference, rows: Sequence[_Listed]) -> Finding | None:
-    """Return the file that ComfyUI opens: in the first folder, below the first root, that has it."""
+    """Return the file that ComfyUI opens: of the first folder and root that have it."""
     for folder in _searched(reference):
         wanted = {(folder, reference.name)}
         if folder is not None and "/" in folder:  # models/reactor/faces is listed under reactor
@@ -132,9 +130,8 @@ def _exact(reference: ModelReference, rows: Sequence[_Listed]) -> Finding | None
             for row in rows
             if (row.folder, row.name) in wanted or (folder is None and row.name == reference.name)
         ]
-        whole = [row for row in hits if row.file.whole]
         if hits:
-            return _here(reference, (whole or hits)[0])
+            return _here(reference, hits[0])
     return None
 
 

@@ -14,7 +14,13 @@ from comfywatchman.domain.references import Declared
 _LONGEST_URL = 4096
 _URL = re.compile(r"https?://[^\s<>\"'`|\\^\[\]{}]+", re.IGNORECASE)
 _MARKDOWN = re.compile(r"\[([^\[\]\n]{1,300})\]\(\s*<?(https?://[^\s<>\"]+?)>?\s*\)", re.IGNORECASE)
-_BLOB = re.compile(r"^(https?://[^/]*(?:huggingface\.co|hf\.co)/(?:[^/]+/){2,3})blob/", re.IGNORECASE)
+_FOLDER = re.compile(r"[A-Za-z0-9][\w .+-]{0,100}")
+_NO_MODELS = frozenset({"custom_nodes", "configs"})
+"""Folders of ComfyUI that hold code or settings: no workflow may name them for a download."""
+
+_BLOB = re.compile(
+    r"^(https?://[^/]*(?:huggingface\.co|hf\.co)/(?:[^/]+/){2,3})blob/", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ def _directory(value: Any) -> str | None:
     if not isinstance(value, str) or not value.strip("/\\ "):
         return None
     first = value.replace("\\", "/").strip("/ ").removeprefix("models/").split("/", 1)[0]
+    if _FOLDER.fullmatch(first) is None or first in _NO_MODELS:
+        return None
     return folder_name(first)
 
 

@@ -263,9 +263,7 @@ class _Reader:
 
     def _embeddings(self, text: str, widget: str) -> Iterator[Mention]:
         for name in embeddings(text):
-            yield self._made(
-                ("embeddings",), name, widget, Lookup.STEM, "embedding-text", on=True
-            )
+            yield self._made(("embeddings",), name, widget, Lookup.STEM, "embedding-text", on=True)
 
     # -- results
 

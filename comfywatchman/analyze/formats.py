@@ -61,8 +61,8 @@ def read_workflow(
 ) -> WorkflowContent:
     """Return what a file asks for; *filename* is for messages, its suffix decides nothing.
 
-    A file that cannot be read is an answer too: ``trouble`` is set. JSON that is no workflow has the
-    format ``none`` and no trouble.
+    A file that cannot be read is an answer too: ``trouble`` is set. JSON that is no workflow has
+    the format ``none`` and no trouble.
 
     Raises:
         OSError: the disk failed.
@@ -105,9 +105,7 @@ def _read_text(text: Text, container: str, tables: Tables, limits: Limits) -> Wo
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise not_json(text.data, str(error)) from error
     references = merged(mentions(graph.views, tables), graph.entries, graph.notes)
-    return WorkflowContent(
-        container, graph.format, text.key, tuple(references), tuple(graph.uses)
-    )
+    return WorkflowContent(container, graph.format, text.key, tuple(references), tuple(graph.uses))
 
 
 def _parameters(text: Text, container: str) -> WorkflowContent:

@@ -1,4 +1,4 @@
-"""JSON from strangers: strict and fast first, then once more as forgivingly as a browser reads it."""
+"""JSON from strangers: how deep it is, and how to make strict JSON of what a browser forgives."""
 
 from __future__ import annotations
 

@@ -99,6 +99,4 @@ def parameter_mentions(text: str) -> Iterator[Mention]:
         return
     named = [("checkpoints", "Model", model), *(("loras", "lora", name) for name in loras(text))]
     for folder, widget, name in named:
-        yield Mention(
-            (folder,), name, "", "parameters", widget, True, Lookup.STEM, "a1111-text"
-        )
+        yield Mention((folder,), name, "", "parameters", widget, True, Lookup.STEM, "a1111-text")

@@ -6,8 +6,9 @@ field of that record, never the file. A sound file is decoded in one pass.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -135,14 +136,14 @@ def decoded(raw: Part, kind: type[_T]) -> _T | None:
     if isinstance(raw, UnsetType):
         return None
     try:
-        return _decoder(kind).decode(raw)
+        return cast("_T", _decoder(kind).decode(raw))
     except msgspec.ValidationError:
         return None
 
 
 @cache
-def _decoder(kind: type[_T]) -> msgspec.json.Decoder[_T]:
-    return msgspec.json.Decoder(kind)
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cast("type[Any]", kind))
 
 
 def lenient(raw: Part, kind: type[_T]) -> _T | None:

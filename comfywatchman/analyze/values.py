@@ -160,8 +160,7 @@ def _listed(inside: Graph, host: Node, slot: int, name: str) -> Answer:
         return _at(values, position)
     wanted = {(_HOST, name)}
     wanted.update(
-        (str(node.id), _socket_widget(node, at))
-        for node, at in inside.from_outside.get(slot, ())
+        (str(node.id), _socket_widget(node, at)) for node, at in inside.from_outside.get(slot, ())
     )
     for position, entry in enumerate(proxies):
         if _proxy(entry) in wanted:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from comfywatchman.daemon.measuring import Measuring
 from comfywatchman.daemon.parts import (
     backends_for,
-    endpoints_for,
+    bandwidth_for,
     handlers_for,
     net_for,
     parser_for,
@@ -104,17 +104,17 @@ class Engine:
         )
         self._add("analyze", "analyze", analyzer.step, when_idle=analyzer.rest)
         self._add("resolve", "resolve", resolver.step)
+        bandwidth = bandwidth_for(settings)
         allowed = download and settings.download.auto != "off"
         for number in range(settings.download.concurrency):
             fetcher = Fetcher(
-                handlers_for(settings, net_for(settings, environ)),
+                handlers_for(settings, net_for(settings, environ), bandwidth),
                 folders,
                 self.reader,
                 self.keeper,
                 self.desk.tell,
                 patience,
                 self.stop_event,
-                endpoints_for(settings).ask_at,
                 allowed,
             )
             per_host = settings.download.per_host

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.lock import owning
-from comfywatchman.daemon.survey import each_workflow
+from comfywatchman.daemon.survey import STDIN, each_workflow
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.messages import AnalyzeWorkflow, Event, ModelMoved, ModelRemoved
 from comfywatchman.domain.references import Analysis, WorkflowContent
@@ -42,19 +44,29 @@ def fix_once(
     place = locate(settings, os.environ)
     with ExitStack() as stack:
         stack.enter_context(owning(place.state_directory, "fix"))
-        asked = list(each_workflow(paths, stack))
+        asked = [_on_disk(path, stack) for path in each_workflow(paths)]
         changed = threading.Event()
         readers = [observe, lambda _event: changed.set()]
         engine = Engine.build(settings, place, readers, os.environ, download=True, lasting=False)
         stack.callback(engine.stop)
         take_stock(engine, place)
-        read = [path for path, _ in asked]
-        engine.desk.submit([AnalyzeWorkflow(path) for path in read])
+        engine.desk.submit([AnalyzeWorkflow(path) for path, _ in asked])
         engine.start()
-        while not _done(engine, read):
+        while not _done(engine, [path for path, _ in asked]):
             changed.wait(_LOOK_SECONDS)
             changed.clear()
         return [_standing(engine, path, shown) for path, shown in asked]
+
+
+def _on_disk(path: Path, stack: ExitStack) -> tuple[Path, Path]:
+    """Return where to read *path* and how to show it; standard input is kept in a file."""
+    if path != STDIN:
+        return path, path
+    held = tempfile.NamedTemporaryFile(prefix="comfywatchman-")  # noqa: SIM115 - the stack closes it
+    file = stack.enter_context(held)
+    file.write(sys.stdin.buffer.read())
+    file.flush()
+    return Path(file.name), path
 
 
 def take_stock(engine: Engine, place: Place) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from comfywatchman.daemon.window import View, job_line
 from comfywatchman.domain.errors import FileUnreadable, RootOffline
 from comfywatchman.domain.messages import AnalyzeWorkflow, FetchModel, Job, ReferenceResolved
 from comfywatchman.domain.references import Analysis
-from comfywatchman.pipeline.analyzing import analyze
+from comfywatchman.pipeline.analyzing import analyze, compared
 from comfywatchman.pipeline.library import StoredLibrary
 from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.render import Report, report_of
@@ -39,11 +38,15 @@ class Orders:
 
     def analyze_body(self, body: bytes, name: str) -> Report:
         running = self._running()
-        with tempfile.NamedTemporaryFile(prefix="comfywatchman-") as file:
-            file.write(body)
-            file.flush()
-            found = self._analyzed(running, [Path(file.name)])
-        return report_of([replace(analysis, path=Path(name)) for analysis in found], True)
+        folders = running.place.layout.folders
+        with (
+            parser_for(running.settings) as parser,
+            running.engine.reader.connect() as connection,
+        ):
+            library = StoredLibrary(connection)
+            parsed = parser.read_bytes(body, name)
+            analysis = compared(Path(name), parsed, folders, library)
+            return report_of([with_answers(connection, analysis)], True)
 
     def fix(self, paths: Sequence[str]) -> Accepted:
         running = self._running()
@@ -113,7 +116,7 @@ class Orders:
             running.engine.reader.connect() as connection,
         ):
             library = StoredLibrary(connection)
-            found = [analyze(path, parser, folders, library)[0] for path in paths]
+            found = [analyze(path, parser, folders, library).analysis for path in paths]
             return [with_answers(connection, analysis) for analysis in found]
 
     def _moved(self, job_id: int, *, of: Sequence[str], to: str) -> JobLine | None:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from comfywatchman.analyze.limits import Limits
+from comfywatchman.download.http import HttpHandler
+from comfywatchman.download.http import Limits as DownloadLimits
+from comfywatchman.download.pace import Bandwidth
 from comfywatchman.net.addresses import literal
 from comfywatchman.net.asking import Net
 from comfywatchman.net.policy import HostToken, NetPolicy, Proxies, ca_bundle_of
+from comfywatchman.parsing.parser import Parser
 from comfywatchman.resolve.asking import Answer
 from comfywatchman.resolve.catalog import Catalog
 from comfywatchman.resolve.huggingface import HuggingFace
@@ -22,6 +27,7 @@ from comfywatchman.resolve.web import Web
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
     from comfywatchman.domain.secrets import Secret
+    from comfywatchman.download.handler import DownloadHandler
     from comfywatchman.resolve.backend import SearchBackend
 
 ANSWER_BYTES = 64 * 1024
@@ -129,3 +135,37 @@ def backends_for(settings: Settings, net: Net) -> Sequence[SearchBackend]:
         "catalog": CatalogBackend(Catalog.read(), publisher),
     }
     return [made[name] for name in settings.search_backends if name in made]
+
+
+LEAST_SPEED = 10_000
+"""Bytes a second below which a transfer counts as stalled."""
+
+
+def bandwidth_for(settings: Settings) -> Bandwidth | None:
+    """Return the budget that all transfers share, or ``None`` for no limit."""
+    limit = settings.download.bandwidth_limit
+    return Bandwidth(limit) if limit else None
+
+
+def handlers_for(
+    settings: Settings, net: Net, bandwidth: Bandwidth | None
+) -> Sequence[DownloadHandler]:
+    """Return the download handlers of one fetch worker."""
+    download = settings.download
+    limits = DownloadLimits(
+        max_bytes=download.max_bytes,
+        min_free_bytes=download.min_free_bytes,
+        stall_seconds=download.stall_seconds,
+        least_bytes=int(LEAST_SPEED * download.stall_seconds),
+    )
+    return [HttpHandler(net, limits, bandwidth, endpoints_for(settings).ask_at)]
+
+
+def parser_for(settings: Settings) -> Parser:
+    """Return a reader of workflows for one thread; its child process starts with the first file.
+
+    Raises:
+        SettingsInvalid: a line of ``analyze.loaders`` is no line of the loader table.
+    """
+    limits = Limits(max_bytes=settings.analyze.max_bytes)
+    return Parser(settings.analyze.loaders, limits=limits)

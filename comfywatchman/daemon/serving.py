@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 10.0
 PROBE_SECONDS = 60.0
+IDLE_SECONDS = 61.0
+"""How often the analyze thread looks whether its child process can go."""
 REVIVE_SECONDS = 900.0
 FAILED_REST_SECONDS = 3600.0
 """How long a job that failed with a passing error is left alone."""
@@ -164,6 +166,7 @@ class Running:
             Timer("poll", polled, self._poll),
             Timer("roots", CHECK_SECONDS, lambda: put(Check())),
             Timer("probe", PROBE_SECONDS, lambda: put(Check(probe=True))),
+            Timer("idle", IDLE_SECONDS, lambda: self.engine.desk.ring("analyze")),
             Timer("revive", REVIVE_SECONDS, self._revive),
         )
 

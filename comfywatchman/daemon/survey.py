@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,7 +16,7 @@ from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, ModelFile
 from comfywatchman.domain.references import Analysis
-from comfywatchman.pipeline.analyzing import analyze
+from comfywatchman.pipeline.analyzing import analyze, compared
 from comfywatchman.pipeline.library import WalkedLibrary
 from comfywatchman.pipeline.sweeping import is_workflow_file, models_of
 from comfywatchman.resolve.backend import ask
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
     from comfywatchman.state.keeper import Reader
 
-STDIN = "-"
+STDIN = Path("-")
 
 
 def survey(
@@ -43,11 +41,14 @@ def survey(
     place = locate(settings, os.environ)
     library = WalkedLibrary.of(files_on_disk(place.layout.folders, settings.state.directory))
     analyses = []
-    with ExitStack() as stack:
-        parser = stack.enter_context(parser_for(settings))
-        for path, shown in each_workflow(paths, stack):
-            analysis, _ = analyze(path, parser, place.layout.folders, library)
-            analysis = replace(analysis, path=shown)
+    folders = place.layout.folders
+    with parser_for(settings) as parser:
+        for path in each_workflow(paths):
+            if path == STDIN:
+                parsed = parser.read_bytes(sys.stdin.buffer.read(), "-")
+                analysis = compared(path, parsed, folders, library)
+            else:
+                analysis = analyze(path, parser, folders, library).analysis
             analyses.append(analysis)
             if on_each is not None:
                 on_each(analysis)
@@ -128,29 +129,15 @@ def _hashes(reader: Reader, directory: Path) -> dict[Path, ModelFile]:
     return {file.path: file for file in reader.read(lambda c: models.in_directory(c, directory))}
 
 
-def each_workflow(paths: Sequence[str], stack: ExitStack) -> Iterator[tuple[Path, Path]]:
-    """Yield (path to read, path to show) of each workflow file that *paths* name."""
+def each_workflow(paths: Sequence[str]) -> Iterator[Path]:
+    """Yield each workflow file that *paths* name, `STDIN` for ``-``."""
     for given in paths:
-        if given == STDIN:
-            yield stack.enter_context(_standard_input()), Path(STDIN)
-            continue
-        path = Path(given).absolute()
-        if not path.is_dir():
-            yield path, path
+        path = Path(given) if given == "-" else Path(given).absolute()
+        if path == STDIN or not path.is_dir():
+            yield path
             continue
         for listing in walk(path, is_workflow_file):
-            for name, _ in sorted(listing.files):
-                yield listing.directory / name, listing.directory / name
-
-
-@contextmanager
-def _standard_input() -> Iterator[Path]:
-    """Hold standard input in a file, which is what the parser's process is handed."""
-    with tempfile.NamedTemporaryFile(prefix="comfywatchman-", suffix=".json") as file:
-        while block := sys.stdin.buffer.read(1 << 20):
-            file.write(block)
-        file.flush()
-        yield Path(file.name)
+            yield from (listing.directory / name for name, _ in sorted(listing.files))
 
 
 @dataclass(frozen=True, slots=True)

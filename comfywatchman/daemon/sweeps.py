@@ -28,6 +28,7 @@ from comfywatchman.domain.messages import (
 )
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, sweep_tree
+from comfywatchman.state import models
 from comfywatchman.watch.notice import Notice, Noticed, RootChange, RootState
 
 if TYPE_CHECKING:
@@ -217,9 +218,16 @@ class Sweeps:
         return True
 
     def _went_offline(self, root: Path, trouble: Trouble) -> None:
-        if root not in self._offline:
-            self.desk.tell(RootOffline(root, trouble))
+        """Tell once, unless the root is one that need not exist and never held anything."""
+        if root in self._offline:
+            return
+        tree = next((tree for tree in self.trees if tree.root == root), None)
+        if tree is not None and tree.optional:
+            known = self.reader.read(lambda c: models.below(c, root))
+            if not known:
+                return
         self._offline[root] = trouble
+        self.desk.tell(RootOffline(root, trouble))
 
     def _came_back(self, root: Path) -> None:
         if self._offline.pop(root, None) is not None:

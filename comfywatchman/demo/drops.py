@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from comfywatchman.demo.picture import png_with_workflow
 from comfywatchman.demo.prompt import api_form
@@ -126,7 +126,7 @@ def _picture(template: Template) -> bytes | None:
     return png_with_workflow(json.dumps(template.content()))
 
 
-def _subgraphs(template: Template) -> list[dict[str, object]]:
+def _subgraphs(template: Template) -> list[dict[str, Any]]:
     graphs = template.content().get("definitions", {}).get("subgraphs", [])
     return list(graphs)
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from comfywatchman.disk.errors import writing_failed
-from comfywatchman.domain.errors import FolderNotWritable, UnsafeName, WatchmanError
+from comfywatchman.disk.errors import reading_failed, writing_failed
+from comfywatchman.domain.errors import FolderNotWritable, NameTaken, UnsafeName, WatchmanError
 
 MOST_BYTES = 255
 """Of one name, in UTF-8 (NAME_MAX of the usual file systems)."""
@@ -187,3 +187,30 @@ def _leads_away(link: Path, target: Path, root: Path) -> UnsafeName:
         f"{link} is a link to {target}, which lies outside {root} and every other model directory.",
         remedy=f"Add {target} to model_directories in the settings to have models put there.",
     )
+
+
+def check_neighbors(directory: int, name: str, final: Path) -> None:
+    """Refuse *name* where the open *directory* has one that only reads differently.
+
+    On some file systems the two would be one file.
+
+    Raises:
+        NameTaken: another name differs only in case or in how accents are written.
+        FileUnreadable, DiskFailed
+    """
+    alike = _folded(name)
+    try:
+        names = os.listdir(directory)
+    except OSError as error:
+        raise reading_failed(error, final.parent) from error
+    for other in names:
+        if other != name and _folded(other) == alike:
+            raise NameTaken(
+                f"{final.parent} has {other!a} already, which differs from {name!a} only in "
+                "how it is spelled.",
+                remedy="Correct the name in the workflow, or rename the file.",
+            )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

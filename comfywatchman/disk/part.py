@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from comfywatchman.disk.errors import reading_failed, writing_failed
-from comfywatchman.domain.errors import BeingFetched, NameTaken
+from comfywatchman.disk.files import BLOCK
+from comfywatchman.domain.errors import BeingFetched, Interrupted, NameTaken
+from comfywatchman.domain.files import Measured
 
 SUFFIX = ".part"
 
@@ -166,6 +170,26 @@ def _not_ours(path: Path, why: str) -> NameTaken:
         f"{path} {why}, so nothing is written there.",
         remedy=f"Look at {path}, then move it away or remove it.",
     )
+
+
+def copy_into(part: Part, descriptor: int, stop: threading.Event | None = None) -> Measured:
+    """Append the open file to the empty *part*, and return what was read.
+
+    Raises:
+        OSError: the file cannot be read.
+        Interrupted: *stop* was set.
+        DiskFull, FolderNotWritable, DiskFailed
+    """
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(BLOCK))
+    while count := os.preadv(descriptor, [buffer], part.size):
+        digest.update(buffer[:count])
+        part.append(buffer[:count])
+        if stop is not None and stop.is_set():
+            raise Interrupted(
+                f"Copying to {part.path} was stopped.", remedy="It goes on at the next start."
+            )
+    return Measured(part.size, digest.hexdigest())
 
 
 def remove_part(path: Path) -> None:

@@ -91,7 +91,7 @@ def walk(root: Path, wanted: Callable[[str], bool]) -> Iterator[Listing]:
         yield _troubled(root, root, linked=False, trouble=told(error, root))
         return
     aliases: Counter[Identity] = Counter()
-    waiting = [_Place(str(root), real, False, None, (seen.st_dev, seen.st_ino))]
+    waiting = [_Place(str(root), real, root.is_symlink(), None, (seen.st_dev, seen.st_ino))]
     while waiting:
         place = waiting.pop()
         found = _Found([], [], [], [])

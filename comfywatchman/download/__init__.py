@@ -1,0 +1,1 @@
+"""A candidate becomes verified bytes in a part beside their final name."""

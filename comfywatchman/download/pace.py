@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 
 from comfywatchman.net.asking import Reply
 
@@ -16,7 +15,7 @@ class Bandwidth:
     """A budget of bytes per second that all fetch workers share, hence the one lock here."""
 
     def __init__(self, bytes_per_second: float) -> None:
-        self._rate = bytes_per_second
+        self.bytes_per_second = bytes_per_second
         self._lock = threading.Lock()
         self._free_at = 0.0
         """When, on the monotonic clock, all that was taken will be paid for."""
@@ -25,7 +24,7 @@ class Bandwidth:
         """Wait until *count* bytes are within the budget, or until *stop* is set."""
         with self._lock:
             now = time.monotonic()
-            self._free_at = max(self._free_at, now) + count / self._rate
+            self._free_at = max(self._free_at, now) + count / self.bytes_per_second
             wait = self._free_at - now
         stop.wait(wait)
 
@@ -87,5 +86,3 @@ class Lagging:
             self._seen.popleft()
         then, before = self._seen[0]
         return now - then >= self._window and received - before < self._least
-
-

@@ -5,41 +5,27 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing, contextmanager
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.domain.errors import FileUnreadable, ParserFailed
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.references import WorkflowContent
+from comfywatchman.parsing.process import ChildProcess
+from comfywatchman.parsing.reading import read_answer
 from comfywatchman.parsing.tables import shipped_tables
-from comfywatchman.parsing.wire import (
-    Answer,
-    Bounds,
-    ConnectionEnded,
-    Hello,
-    Ready,
-    Request,
-    receive,
-    send,
-)
+from comfywatchman.parsing.wire import Answer, Bounds, Hello, Request
 
-_DEADLINE_SECONDS = 15.0
 _IDLE_SECONDS = 60.0
 _FILES_PER_CHILD = 500
 """Then a new one: what the allocator keeps is given back."""
-
-_PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
-"""The environment of the child; tokens stay here."""
 
 _OPENING = (
     os.O_RDONLY
@@ -66,8 +52,9 @@ class Parsed:
 class Parser:
     """Reads workflow files; owned by one thread.
 
-    The child starts with the first file and is started anew after a failure, after some hundred
-    files, and after `close_when_idle` let it go.
+    The child starts with the first file, and anew after a failure, after some hundred files, and
+    after `close_when_idle` let it go. Where no process can be handed an open file (Windows), files
+    are read in this one.
     """
 
     def __init__(
@@ -76,7 +63,7 @@ class Parser:
         *,
         limits: Limits | None = None,
         bounds: Bounds | None = None,
-        deadline_seconds: float = _DEADLINE_SECONDS,
+        deadline_seconds: float = 15.0,
     ) -> None:
         """Prepare; nothing is started yet.
 
@@ -85,8 +72,8 @@ class Parser:
         """
         self._tables = shipped_tables(extra_loaders)
         self._hello = Hello(limits or Limits(), bounds or Bounds(), tuple(extra_loaders))
-        self._deadline = deadline_seconds
-        self._reader: _Reader | None = None
+        self._deadline_seconds = deadline_seconds
+        self._child: ChildProcess | None = None
         self._files = 0
         self._last_used = 0.0
 
@@ -101,15 +88,20 @@ class Parser:
     ) -> None:
         self.close()
 
+    @property
+    def child_pid(self) -> int | None:
+        """The process id of the child; ``None`` while there is none."""
+        return None if self._child is None else self._child.pid
+
     def close(self) -> None:
         """End the child; the next file starts another one."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     def close_when_idle(self, now: float) -> None:
-        """End the child if nothing was read for a minute; *now* is `time.monotonic`."""
-        if self._reader is not None and now - self._last_used > _IDLE_SECONDS:
+        """End the child if nothing was read for a minute; *now* is from `time.monotonic`."""
+        if now - self._last_used > _IDLE_SECONDS:
             self.close()
 
     def read(self, path: Path) -> Parsed:
@@ -132,38 +124,72 @@ class Parser:
 
     def _read(self, file: int, filename: str) -> Parsed:
         before = _stamp(file)
-        answer = self._answer(file, filename)
-        content = answer.content
-        if content is None:
-            content = _failed(answer.failure or "it said nothing")
+        answer = self._asked(file, filename)
+        content = answer.content or _failed(answer.failure or "gave no answer")
         return Parsed(content, answer.sha256, before, changed=_stamp(file) != before)
 
-    def _answer(self, file: int, filename: str) -> Answer:
-        if self._files >= _FILES_PER_CHILD:
-            self.close()
-        request = Request(filename)
-        try:
-            reader = self._started()
-            try:
-                reader.send(request, file)
-            except OSError:  # an idle child may have been ended by somebody else
-                self.close()
-                reader = self._started()
-                reader.send(request, file)
-            answer = reader.answer()
-        except (ConnectionEnded, OSError) as error:
-            return Answer(failure=self._post_mortem(error))
-        if answer.failure is not None:
-            self.close()
+    def _asked(self, file: int, filename: str) -> Answer:
+        if not hasattr(socket, "send_fds"):
+            with os.fdopen(os.dup(file), "rb") as source:
+                return read_answer(source, filename, self._tables, self._hello.limits)
+        answer = self._started().ask(Request(filename), file, self._deadline_seconds)
         self._files += 1
         self._last_used = time.monotonic()
+        if answer.failure is not None or self._files >= _FILES_PER_CHILD:
+            self.close()
         return answer
 
-    def _started(self) -> _Reader:
-        if self._reader is None:
-            if hasattr(socket, "send_fds"):
-                self._reader = _Child(self._hello, self._deadline)
-            else:
-                self._reader = _Here(self)
+    def _started(self) -> ChildProcess:
+        """Return the child; one that somebody else has ended meanwhile is replaced."""
+        if self._child is not None and not self._child.alive():
+            self.close()
+        if self._child is None:
+            self._child = ChildProcess(self._hello)
             self._files = 0
-        return self._reader
+        return self._child
+
+
+def _failed(what: str) -> WorkflowContent:
+    trouble = ParserFailed(
+        f"The process that reads workflow files failed at this one. It {what}.",
+        remedy="Look where the file comes from. It is read again when it changes.",
+    ).trouble()
+    return WorkflowContent("unknown", "none", trouble=trouble)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Open a regular file for reading.
+
+    Raises:
+        FileUnreadable: there is none that we may read.
+    """
+    try:
+        _refuse_special(path, path.stat())  # before opening: opening a device can do things
+        file = os.open(path, _OPENING)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from error
+    try:
+        _refuse_special(path, os.fstat(file))
+        yield file
+    finally:
+        os.close(file)
+
+
+def _refuse_special(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _unreadable(path, "it is no regular file")
+
+
+def _unreadable(path: Path, why: str) -> FileUnreadable:
+    return FileUnreadable(
+        f"{str(path)!r} cannot be read: {why}.",
+        remedy="Check that it is still there and that this user may read it.",
+    )
+
+
+def _stamp(file: int) -> Stamp:
+    status = os.fstat(file)
+    return Stamp(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )

@@ -18,6 +18,7 @@ _T = TypeVar("_T")
 
 _LENGTH = 4
 _LONGEST_MESSAGE = 64 * 1024 * 1024
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """Read the file that comes with this message."""
+
     filename: str
 
 
@@ -59,50 +62,64 @@ class Answer:
     sha256: str = ""
     """Lowercase; empty where the file is too large to be read."""
     failure: str | None = None
-    """What went wrong in the child itself, in a few words."""
+    """What the child did instead: the rest of a sentence that begins with "It"."""
 
 
 class ConnectionEnded(Exception):
-    """The other side is gone."""
+    """The other side is gone, or says something that it never says."""
 
 
-def send(connection: socket.socket, message: object, files: tuple[int, ...] = ()) -> None:
-    """Send a message, and open files with it.
+def send(connection: socket.socket, message: object, file: int | None = None) -> None:
+    """Send a message, and an open file with it.
 
     Raises:
-        OSError: the other side is gone or does not take it in time.
+        OSError: the other side is gone, or does not take it in the time the connection allows.
     """
     data = msgspec.msgpack.encode(message)
     framed = len(data).to_bytes(_LENGTH, "big") + data
-    sent = socket.send_fds(connection, [framed], list(files)) if files else 0
+    sent = 0 if file is None else socket.send_fds(connection, [framed], [file])
     connection.sendall(framed[sent:])
 
 
-def receive(connection: socket.socket, kind: type[_T]) -> tuple[_T, tuple[int, ...]]:
-    """Return the next message and the files that came with it.
+def receive(connection: socket.socket, kind: type[_T]) -> _T:
+    """Return the next message.
 
     Raises:
-        ConnectionEnded: the other side is gone, or says something else.
-        TimeoutError: it did not answer in the time that the connection allows.
+        ConnectionEnded: there is none.
+        TimeoutError: none came in the time that the connection allows.
     """
-    data, files, _, _ = socket.recv_fds(connection, _LENGTH, 1)
-    head = data + _exactly(connection, _LENGTH - len(data)) if data else b""
-    if not head:
+    return _message(connection, _exactly(connection, _LENGTH), kind)
+
+
+def receive_with_file(connection: socket.socket, kind: type[_T]) -> tuple[_T, int]:
+    """Return the next message and the file that comes with it, which is the caller's to close.
+
+    Raises:
+        ConnectionEnded: there is none, or no file with it.
+        TimeoutError: none came in the time that the connection allows.
+    """
+    start, files, _, _ = socket.recv_fds(connection, _LENGTH, 1)
+    if len(files) != 1:
         raise ConnectionEnded
-    length = int.from_bytes(head, "big")
-    if length > _LONGEST_MESSAGE:
+    length = start + _exactly(connection, _LENGTH - len(start))
+    return _message(connection, length, kind), files[0]
+
+
+def _message(connection: socket.socket, length: bytes, kind: type[_T]) -> _T:
+    size = int.from_bytes(length, "big")
+    if size > _LONGEST_MESSAGE:
         raise ConnectionEnded
     try:
-        return msgspec.msgpack.decode(_exactly(connection, length), type=kind), tuple(files)
+        return msgspec.msgpack.decode(_exactly(connection, size), type=kind)
     except msgspec.DecodeError as error:
         raise ConnectionEnded from error
 
 
-def _exactly(connection: socket.socket, length: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < length:
-        part = connection.recv(min(length - len(parts), 1 << 20))
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = connection.recv(min(size - len(data), _BLOCK))
         if not part:
             raise ConnectionEnded
-        parts += part
-    return bytes(parts)
+        data += part
+    return bytes(data)

@@ -23,14 +23,21 @@ from comfywatchman.pipeline.library import StoredLibrary, with_unindexed
 
 if TYPE_CHECKING:
     from comfywatchman.analyze.compare import Library
-    from comfywatchman.parsing.parser import Parser
+    from comfywatchman.parsing.parser import Parsed, Parser
     from comfywatchman.state.jobs import JobRow
     from comfywatchman.state.keeper import Reader
 
 HALF_WRITTEN_SECONDS = 2.0
 """How long a file that does not parse may be one that is still being written."""
 
+MOST_LOOKS = 3
+"""How often a file that seems half written is read again before it is called broken."""
+
 _HALF_WRITTEN = "workflow-unreadable"
+
+_CHANGED = Trouble(
+    "workflow-unreadable", "The file was written to while it was read.", "It is read again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,10 @@ class Analyzer:
         if look(job.path) is None:
             return Outcome((WorkflowRemoved(job.path),))
         with self.reader.connect() as connection:
-            analysis, stamp = analyze(
-                job.path, self.parser, self.folders, StoredLibrary(connection)
-            )
-        if _half_written(analysis, stamp) and row.attempts < 3:
-            trouble = analysis.content.trouble
+            read = analyze(job.path, self.parser, self.folders, StoredLibrary(connection))
+        analysis, stamp = read.analysis, read.stamp
+        if row.attempts < MOST_LOOKS and (read.changed or _half_written(analysis, stamp)):
+            trouble = analysis.content.trouble or _CHANGED
             return Outcome(trouble=trouble, retry_in=0.2 * 2**row.attempts)
         duration = time.monotonic() - started
         event: Event = WorkflowAnalyzed(analysis, duration, job.cause, stamp)
@@ -64,16 +70,29 @@ class Analyzer:
         self.parser.close_when_idle(time.monotonic())
 
 
-def analyze(
-    path: Path, parser: Parser, folders: Folders, library: Library
-) -> tuple[Analysis, Stamp | None]:
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one reading of a workflow file gave."""
+
+    analysis: Analysis
+    stamp: Stamp | None = None
+    """``None`` where the file could not be opened."""
+    changed: bool = False
+    """It was written to meanwhile."""
+
+
+def analyze(path: Path, parser: Parser, folders: Folders, library: Library) -> Read:
     """Read *path* and compare it with *library*; a file that cannot be read is a finding too."""
     try:
         parsed = parser.read(path)
     except FileUnreadable as error:
-        return _unreadable(path, error.trouble()), None
+        return Read(_unreadable(path, error.trouble()))
+    return Read(compared(path, parsed, folders, library), parsed.stamp, parsed.changed)
+
+
+def compared(path: Path, parsed: Parsed, folders: Folders, library: Library) -> Analysis:
     findings = with_unindexed(compare(parsed.content, folders, library), folders)
-    return Analysis(path, parsed.sha256, parsed.content, findings), parsed.stamp
+    return Analysis(path, parsed.sha256, parsed.content, findings)
 
 
 def _unreadable(path: Path, trouble: Trouble) -> Analysis:

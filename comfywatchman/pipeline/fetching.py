@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,8 +57,6 @@ class Fetcher:
     tell: Callable[[Event], None]
     patience: Patience
     stop: threading.Event
-    ask_at: Callable[[str], str]
-    """Where a canonical URL is asked: the configured endpoint of an official host, or itself."""
     allowed: bool = True
     """False with ``--no-download`` and ``download.auto = "off"``."""
 
@@ -170,11 +168,10 @@ class Fetcher:
         raise refused
 
     def _from(self, source: Candidate, job: FetchModel, row: JobRow, target: Target) -> list[Event]:
-        asked = replace(source, url=self.ask_at(source.url))
-        handler = next(h for h in self.handlers if h.supports(asked.url))
+        handler = next(h for h in self.handlers if h.supports(source.url))
         started = time.monotonic()
         fetched = handler.fetch(
-            asked,
+            source,
             target.part,
             expected=source.expected,
             validator=row.validator,

@@ -34,6 +34,8 @@ class Tree:
     """How metrics call it: its place in the settings, never its path."""
     root: Path
     wanted: Callable[[str], bool]
+    optional: bool = False
+    """ComfyUI would look there, but nobody says that it exists (``output/loras``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def trees(workflow_dirs: Sequence[Path], folders: Folders) -> tuple[Tree, ...]:
     ]
     for number, root in enumerate(folders.roots()):
         key = "models" if root == folders.models_root else f"model_roots.{number}"
-        found.append(Tree("models", key, root, models_of(folders)))
+        optional = root != folders.models_root and folders.comfyui_root in root.parents
+        found.append(Tree("models", key, root, models_of(folders), optional))
     return tuple(found)
 
 

@@ -46,8 +46,8 @@ class HuggingFace:
             )
         asked = self._endpoints.ask_at(file.url)
         answer = self._head(asked, authenticate=True)
-        if answer.status == 401 and not _code(answer):
-            # A bad token makes even a public file a 401: say it again without one.
+        if answer.status == 401 and "credentials" in _message(answer).lower():
+            # A bad token makes even a public file a 401: ask again without it.
             answer = self._head(asked, authenticate=False)
         return _read(answer, file, asked)
 

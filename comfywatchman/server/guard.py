@@ -18,6 +18,8 @@ from comfywatchman.server.answers import Refused, error_answer
 
 JSON_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 
+MOST_HEADERS = 100
+
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 _READING = frozenset({"GET", "HEAD"})
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -119,12 +121,24 @@ class _Outgoing:
 
 
 def _check(method: str, path: str, headers: Headers, rules: Rules) -> None:
+    _check_size(headers)
     _check_host(headers, rules)
     _check_origin(method, headers)
     if method in _CHANGING or not (rules.local or path in rules.opened):
         _check_token(headers, rules.token)
     if method in _CHANGING:
         _check_type(headers)
+
+
+def _check_size(headers: Headers) -> None:
+    """Refuse what h11 lets pass because it came in one piece."""
+    if len(headers.raw) > MOST_HEADERS:
+        raise Refused(
+            431,
+            "bad-request",
+            f"The request has {len(headers.raw)} headers.",
+            f"Send at most {MOST_HEADERS}.",
+        )
 
 
 def _check_host(headers: Headers, rules: Rules) -> None:

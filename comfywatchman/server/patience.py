@@ -50,7 +50,7 @@ class Crowd:
         self._tally.count_rejection("slow")
 
     def malformed(self) -> None:
-        self._tally.count_rejection("malformed")
+        self._tally.count_rejection("bad-request")
 
 
 class PatientProtocol(H11Protocol):
@@ -93,6 +93,13 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._mind_deadline()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # The beginning of a next request may have come with the one that is answered now.
+        begun, _ = self.conn.trailing_data
+        if begun and not self.transport.is_closing():
+            self._mind_deadline()
 
     def pause_writing(self) -> None:
         super().pause_writing()

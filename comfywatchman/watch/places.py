@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from comfywatchman.disk.walk import Identity, told
@@ -35,6 +35,10 @@ class Place:
     """Why it could not be watched at all."""
     uncovered: Trouble | None = None
     """Why it is watched only in part."""
+    missing: dict[Path, Identity] = field(default_factory=dict)
+    """The directories in it that the kernel refused to watch."""
+    allowed: int = 0
+    """The kernel's limit when it refused."""
     blind: bool = False
     """Whether its file system changes without notifications."""
     blind_below: tuple[Path, ...] = ()
@@ -79,6 +83,7 @@ class Place:
                 return
             self.identity, self.offline = None, told(error, self.root.path)
             self.unwatched = self.uncovered = None
+            self.missing = {}
             return
         self.offline, self.device = None, self.identity[0]
         mount = mount_of(self.real, mounted)

@@ -71,6 +71,8 @@ class Watcher:
         self._trees = Trees(news)
         self._places: dict[Path, Place] = {}
         self._asked: dict[str, float] = {}
+        self._overflows_seen = 0
+        self._overflows_swept = 0
 
     # -- beginning and end
 
@@ -132,6 +134,7 @@ class Watcher:
         A missing root is offline; what lay below it is not removed. For a root that is back or
         replaced the queue gets `Notice.ROOT_BACK`. Due every ten seconds, and on `ROOT_GONE`.
         """
+        self._sweep_after_overflow()
         mounted = self._mounted()
         dead = self._trees.bury()
         for top in dead:
@@ -155,27 +158,26 @@ class Watcher:
     def uncovered(self, root: Path, seen: Mapping[Path, Identity]) -> int:
         """Return how many of the directories that a sweep saw the kernel does not watch.
 
-        What is missing is watched anew first, with a notice for a sweep. What is missing then is
-        the kernel's limit: the root is degraded and polled until this returns 0 again.
+        What is missing for the first time is watched anew, with a notice for a sweep. What is
+        missing then is the kernel's limit: the root is degraded and polled until this returns 0.
 
         Args:
-            root: the root that was swept.
+            root: the root that was swept, or in which something was.
             seen: real path and identity of the directories that could be read.
         """
         place = self._places.get(root)
         if place is None or place.method is Method.POLLING or not _ON_LINUX:
             return 0
-        expected = {real: identity for real, identity in seen.items() if self._expects(real)}
-        missing = _missing(expected)
-        if missing:
-            for top in self._trees.tops:
-                if any(holds(top, real) for real in expected):
-                    self._unwatch(top)
-            self._arrange()
-            self._news.put(Noticed(root, Notice.ROOT_BACK))
-            missing = _missing(expected)
-        place.uncovered = _limit(len(watched()) + missing) if missing else None
-        return missing
+        every = {**place.missing, **seen}
+        expected = {real: identity for real, identity in every.items() if self._expects(real)}
+        missing = self._missing(expected)
+        allowed = inotify_limit("max_user_watches")
+        if missing and (missing.keys() - place.missing.keys() or allowed != place.allowed):
+            self._renew(place, expected)
+            missing = self._missing(expected)
+        place.missing, place.allowed = missing, allowed
+        place.uncovered = _limit(len(watched()) + len(missing)) if missing else None
+        return len(missing)
 
     def probe(self, now: float) -> int:
         """Ask for a sign of life: a chmod of each watched tree's top to the mode it has.
@@ -276,6 +278,42 @@ class Watcher:
             holds(below, real) for below in blind
         )
 
+    def _renew(self, place: Place, expected: Iterable[Path]) -> None:
+        """Watch the trees that hold *expected* anew: a mount over a directory tells nobody."""
+        for top in self._trees.tops:
+            if any(holds(top, real) for real in expected):
+                self._unwatch(top)
+        self._arrange()
+        self._news.put(Noticed(place.root.path, Notice.ROOT_BACK))
+
+    def _missing(self, expected: Mapping[Path, Identity]) -> dict[Path, Identity]:
+        """Return the directories, which a look still finds, that the kernel does not watch."""
+        kernel = set(watched())
+        inodes = {inode for _, inode in kernel}
+        tops = [place.identity for place in self._places.values() if place.identity is not None]
+        if not kernel.isdisjoint(tops):
+            lacking = {real: one for real, one in expected.items() if one not in kernel}
+        elif not inodes.isdisjoint(inode for _, inode in tops):
+            # On btrfs a file tells us another device than the kernel uses for it.
+            lacking = {real: one for real, one in expected.items() if one[1] not in inodes}
+        else:
+            # Where inodes differ too, only the number can be compared.
+            more = max(0, len(set(expected.values())) - len(kernel))
+            lacking = dict(sorted(expected.items())[:more])
+        return {real: one for real, one in lacking.items() if _still(real, one)}
+
+    def _sweep_after_overflow(self) -> None:
+        """Ask for one more sweep after an overflow that an earlier look has seen already.
+
+        watchdog takes all watches away then and sets them again. The sweep that follows an
+        overflow at once may pass a directory before its watch is back.
+        """
+        if self._overflows_swept < self._overflows_seen:
+            self._overflows_swept = self._overflows_seen
+            for place in self._roots():
+                self._news.put(Noticed(place.root.path, Notice.ROOT_BACK))
+        self._overflows_seen = self._trees.overflows
+
 
 def _told(place: Place, *, replaced: bool = False, other_device: bool = False) -> RootChange:
     trouble = place.trouble
@@ -291,18 +329,6 @@ def _touch_mode(real: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _missing(expected: Mapping[Path, Identity]) -> int:
-    """Return how many of the directories, which a look still finds, the kernel does not watch."""
-    kernel = set(watched())
-    if kernel.isdisjoint(expected.values()):
-        # Some file systems (btrfs, overlayfs) have another device or inode for us than for the
-        # kernel, so that only the number can be compared.
-        return max(0, len(set(expected.values())) - len(kernel))
-    return sum(
-        identity not in kernel and _still(real, identity) for real, identity in expected.items()
-    )
 
 
 def _still(real: Path, identity: Identity) -> bool:

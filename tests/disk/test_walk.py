@@ -99,6 +99,7 @@ def test_a_root_that_is_a_symlink_keeps_the_name_it_was_given(tmp_path: Path) ->
     (listing,) = walk(tmp_path / "alias", everything)
 
     assert listing.directory == tmp_path / "alias"
+    assert listing.linked
     assert listing.real == (tmp_path / "real").resolve()
 
 

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from watchdog.events import FileCreatedEvent
 
 from comfywatchman.watch import observer
 from comfywatchman.watch.notice import EVERYWHERE, Notice, Noticed
@@ -223,16 +224,20 @@ def test_the_same_news_wait_only_once(watching: Start, tmp_path: Path) -> None:
 
 
 def test_more_news_than_anybody_takes_become_one_wish_for_a_sweep(
-    watching: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(observer, "MOST_WAITING", 50)
-    watched = watching(tmp_path)
+    news: SimpleQueue[Noticed] = SimpleQueue()
+    forward = observer._Forward(news)
+    forward.places = (("/real", "/models"),)
     for number in range(300):
-        (tmp_path / f"{number}").touch()
-    assert watched.answered()
+        forward.dispatch(FileCreatedEvent(f"/real/{number}"))
+    told = [news.get() for _ in range(news.qsize())]
+    forward.dispatch(FileCreatedEvent("/real/after"))
 
-    assert watched.news.qsize() + len(watched.told) < 100
-    watched.wait_for(EVERYWHERE, Notice.OVERFLOW)
+    assert told[:-1] == [Noticed(Path(f"/models/{n}"), Notice.CHANGED) for n in range(50)]
+    assert told[-1] == Noticed(EVERYWHERE, Notice.OVERFLOW)
+    assert news.get() == Noticed(Path("/models/after"), Notice.CHANGED)
 
 
 @pytest.mark.skipif(not os.access(QUEUE_LIMIT, os.W_OK), reason="needs to set a sysctl")

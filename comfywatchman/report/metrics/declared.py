@@ -48,7 +48,7 @@ REJECTIONS = (
     "wrong-content-type",
     "slow",
     "flood",
-    "malformed",
+    "bad-request",
 )
 
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -1,0 +1,178 @@
+"""What an answer without the file means.
+
+Sources: the hubs' answers as listed in the team's pages on the registries (Civitai 1.7 and 1.8,
+Hugging Face 2.3 and 2.4), RFC 9110.
+"""
+
+from __future__ import annotations
+
+import json
+from email.utils import parsedate_to_datetime
+from urllib.parse import parse_qs, urlsplit
+
+from comfywatchman.domain.candidates import Candidate
+from comfywatchman.domain.errors import (
+    LoginNeeded,
+    RateLimited,
+    SourceMissing,
+    SourceUnavailable,
+    WatchmanError,
+    WrongAnswer,
+)
+from comfywatchman.net.asking import Reply
+from comfywatchman.net.urls import origin_of, redact
+
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+_MESSAGES = _PAGES | {"application/json", "application/problem+json"}
+_MESSAGE_SUFFIXES = (".json", ".html", ".htm")
+_MOST_MESSAGE = 16 << 10
+_MINUTES = 180.0
+_LATER = "It is tried again later; nothing to do."
+
+
+def refusal(reply: Reply, source: Candidate) -> WatchmanError:
+    """Return the error for an answer that is neither 200, 206 nor 416."""
+    host = origin_of(source.url).name
+    said = _said(reply)
+    status = reply.status
+    tail = f"status {status}" + (f": {said}" if said else "")
+    if status in {429, 503}:
+        return RateLimited(
+            f"{reply.host} asks us to slow down ({tail}).",
+            remedy=_LATER,
+            retry_after=seconds_to_wait(reply),
+        )
+    if status in {404, 410, 451}:
+        return _missing(reply, source, tail)
+    if status in {408, 425} or status >= 500 or _passing(reply):
+        return SourceUnavailable(
+            f"{reply.host} does not give the file at the moment ({tail}).",
+            remedy=_LATER,
+            retry_after=seconds_to_wait(reply),
+        )
+    if status in {401, 402, 403}:
+        return _closed(reply, source, said)
+    return WrongAnswer(
+        f"{host} answered with {tail}.", remedy=f"Open {page_of(source)} in a browser and look."
+    )
+
+
+def _passing(reply: Reply) -> bool:
+    """Whether a refusal is about this one request: a signature that ran out, or a challenge."""
+    led_away = len(reply.hops) > 1 and origin_of(reply.hops[0]) != origin_of(reply.url)
+    challenged = reply.headers.get("cf-mitigated") == "challenge"
+    return reply.status in {400, 401, 403} and (led_away or challenged)
+
+
+def _missing(reply: Reply, source: Candidate, tail: str) -> WatchmanError:
+    host = origin_of(source.url).name
+    if reply.headers.get("Cache-Control", "").replace(" ", "") == "private,no-store":
+        # Civitai's storage does not find the file now; what is really gone has another header.
+        return SourceUnavailable(
+            f"{host} does not find the file at the moment ({tail}).",
+            remedy=f"It is tried again later. If it lasts, look at {page_of(source)}.",
+            retry_after=_MINUTES,
+        )
+    return SourceMissing(
+        f"{host} does not have the file ({tail}): {redact(source.url)}",
+        remedy=f"Look at {page_of(source)} for what became of it, or name another source.",
+    )
+
+
+def _closed(reply: Reply, source: Candidate, said: str) -> WatchmanError:
+    host, page = origin_of(source.url).name, page_of(source)
+    code = reply.headers.get("X-Error-Code", "")
+    lowered = said.lower()
+    if "disabled" in lowered:
+        return SourceMissing(
+            f"{host} does not give the file to anybody (status {reply.status}: {said}).",
+            remedy="Nothing to do with a login; name another source.",
+        )
+    if code == "GatedRepo":
+        what, remedy = "wants its terms accepted", f"Accept them at {page}, then set your token."
+    elif reply.status == 402 or "early access" in lowered:
+        what, remedy = "wants a payment or some patience", f"See {page}."
+    else:
+        what, remedy = "wants a login", f"See {page}, and set a token for {host} in the settings."
+    tail = f"status {reply.status}" + (f": {said}" if said else "")
+    return LoginNeeded(f"{host} {what} ({tail}).", remedy=remedy)
+
+
+def page_instead(reply: Reply, source: Candidate) -> WatchmanError | None:
+    """Return the error where a page or a message came with a good status, else ``None``."""
+    host = origin_of(source.url).name
+    last = urlsplit(reply.url)
+    if last.path.rstrip("/").endswith("/login") or "reason" in parse_qs(last.query):
+        return LoginNeeded(
+            f"{host} leads to its login page instead of the file.",
+            remedy=f"See {page_of(source)}, and set a token for {host} in the settings.",
+        )
+    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in _MESSAGES or source.filename.lower().endswith(_MESSAGE_SUFFIXES):
+        return None
+    what = "a web page" if kind in _PAGES else "a message"
+    return WrongAnswer(
+        f"{reply.host} sent {what} ({kind}) instead of {source.filename}.",
+        remedy=f"Open {page_of(source)} in a browser: it may want a login or a click.",
+    )
+
+
+def page_of(source: Candidate) -> str:
+    """Return where a person can read about the file."""
+    if source.page:
+        return source.page
+    base, mark, _ = redact(source.url).partition("/resolve/")
+    return base if mark else redact(source.url).partition("?")[0]
+
+
+def seconds_to_wait(reply: Reply) -> float | None:
+    """Return the longest wait that the answer asks for.
+
+    Retry-After is seconds or a date; a date is compared with the answer's own Date, since our
+    clock may be wrong. Hugging Face says ``RateLimit: "resolvers";r=0;t=295``, where t is seconds.
+    """
+    waits = [_retry_after(reply)]
+    for part in reply.headers.get("RateLimit", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == "t" and reply.status == 429:
+            waits.append(_seconds(value))
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _retry_after(reply: Reply) -> float | None:
+    text = reply.headers.get("Retry-After", "").strip()
+    if text.isdigit() or not text:
+        return _seconds(text)
+    try:
+        until = parsedate_to_datetime(text)
+        since = parsedate_to_datetime(reply.headers.get("Date", ""))
+        return max(0.0, (until - since).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
+
+
+def _said(reply: Reply) -> str:
+    """Return what the source says about its refusal, fit to be shown: short and printable."""
+    told = reply.headers.get("X-Error-Message", "")
+    kind = reply.headers.get("Content-Type", "")
+    if not told and "json" in kind:
+        told = _message(reply.read(_MOST_MESSAGE))
+    elif not told and kind.startswith("text/plain"):
+        told = reply.read(_MOST_MESSAGE).decode(errors="replace")
+    shown = "".join(c if c.isprintable() else " " for c in redact(told))
+    return " ".join(shown.split()).rstrip(".")[:200]
+
+
+def _message(body: bytes) -> str:
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(told, dict):
+        return ""
+    words = [told.get(key) for key in ("error", "message")]
+    return ": ".join(word for word in words if isinstance(word, str))

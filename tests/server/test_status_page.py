@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+from comfywatchman.server.page import page
+from tests.server.small_daemon import SmallDaemon, house
+
+
+def _page() -> str:
+    daemon = SmallDaemon()
+    return page(
+        daemon.status(),
+        daemon.workflows(),
+        daemon.downloads(),
+        daemon.choices(),
+        daemon.errors(5),
+    )
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_page_shows_workflows_downloads_choices_and_errors() -> None:
+    tags = _Tags()
+    tags.feed(_page())
+
+    for words in (
+        "portrait.json",
+        "25 %",
+        "Two files have that name.",
+        "0: https://civitai.com/models/1",
+        "Offline: /gone",
+        "It is cut off.",
+        "2 models to measure",
+    ):
+        assert words in tags.words
+
+
+def test_the_page_has_no_script_and_takes_no_name_for_one() -> None:
+    tags = _Tags()
+    tags.feed(_page())
+
+    assert "script" not in tags.tags
+    assert "<script>alert(1)</script>" in tags.words
+    assert not re.search(r"\son\w+=|javascript:", _page())
+
+
+def test_the_page_is_allowed_its_own_style_and_nothing_else() -> None:
+    with house() as at:
+        answer = at.ask("GET", "/")
+
+    policy = answer.headers["content-security-policy"]
+    style = re.search(rb"<style>(.*?)</style>", answer.body, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1]).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "script-src" not in policy
+    assert "default-src 'none'" in policy
+    assert b'http-equiv="refresh"' in answer.body
+
+
+def test_the_page_of_a_daemon_that_has_nothing_yet_says_so() -> None:
+    assert "None yet." in page(SmallDaemon(is_ready=False).status(), [], [], [], [])
+    assert "The first sweep goes on." in page(SmallDaemon(is_ready=False).status(), [], [], [], [])
