@@ -93,7 +93,7 @@ def _finding(reference: ModelReference, shelf: _Shelf) -> Finding:
             finding = _by_stem(reference, shelf)
         case Lookup.DIRECTORY:
             finding = _by_directory(reference, shelf)
-        case Lookup.FILE:
+        case _:
             finding = _by_name(reference, shelf)
     return finding
 

@@ -12,8 +12,13 @@ from comfywatchman.domain.files import folder_name, sha256_or_none
 from comfywatchman.domain.references import Declared
 
 _LONGEST_URL = 4096
+_LONGEST_NOTES = 1 << 20
+"""Characters of all notes together; people write some thousands."""
+
 _URL = re.compile(r"https?://[^\s<>\"'`|\\^\[\]{}]+", re.IGNORECASE)
-_MARKDOWN = re.compile(r"\[([^\[\]\n]{1,300})\]\(\s*<?(https?://[^\s<>\"]+?)>?\s*\)", re.IGNORECASE)
+_MARKDOWN = re.compile(
+    r"\[([^\[\]\n]{1,300})\]\(\s{0,3}<?(https?://[^\s<>\"()\[\]]{1,2000})", re.IGNORECASE
+)
 _FOLDER = re.compile(r"[A-Za-z0-9][\w .+-]{0,100}")
 _NO_MODELS = frozenset({"custom_nodes", "configs"})
 """Folders of ComfyUI that hold code or settings: no workflow may name them for a download."""
@@ -53,8 +58,9 @@ def entries(models: Any, origin: str, node: str = "") -> Iterator[Entry]:
             yield Entry(name.replace("\\", "/"), declared, node)
 
 
-def note_entries(text: str) -> Iterator[Entry]:
-    """Yield the links of a note, under the names that they show and the names that they end in."""
+def note_entries(notes: Iterable[str]) -> Iterator[Entry]:
+    """Yield the links of notes, under the names that they show and the names that they end in."""
+    text = "\n\n".join(notes)[:_LONGEST_NOTES]
     for found in _MARKDOWN.finditer(text):
         yield Entry(found[1].strip().replace("\\", "/"), _noted(found[2]))
     for link in _URL.finditer(text):
@@ -98,9 +104,9 @@ def _same_folder(directory: str | None, folders: Sequence[str]) -> bool:
 
 
 def _directory(value: Any) -> str | None:
-    if not isinstance(value, str) or not value.strip("/\\ "):
+    if not isinstance(value, str):
         return None
-    first = value.replace("\\", "/").strip("/ ").removeprefix("models/").split("/", 1)[0]
+    first = value.replace("\\", "/").removeprefix("models/").split("/", 1)[0]
     if _FOLDER.fullmatch(first) is None or first in _NO_MODELS:
         return None
     return folder_name(first)

@@ -69,7 +69,18 @@ _LOADER_PREFIXES = (
     ("stylemodelloader", "style_models"),
     ("latentupscalemodelloader", "latent_upscale_models"),
 )
-"""Packs name their variants of a loader after it; letters only, lowercase."""
+"""Packs name their variants of a loader after it; letters and digits only, lowercase."""
+
+_LOADER_WORDS = (
+    ("checkpointloader", "checkpoints"),
+    ("unetloader", "diffusion_models"),
+    ("vaeloader", "vae"),
+    ("loraloader", "loras"),
+    ("loraselect", "loras"),
+    ("lorastack", "loras"),
+    ("textencoderloader", "text_encoders"),
+)
+"""The same, with the pack's own name before it."""
 
 _NO_LETTERS = re.compile(r"[^a-z0-9]")
 _SHOWS = re.compile(r"(?i)(?<![a-z])(show|display|preview)|ShowText|ShowAny")
@@ -303,7 +314,7 @@ def guessed_folder(node_type: str, widget: str) -> str | None:
     for prefix, folder in _LOADER_PREFIXES:
         if letters.startswith(prefix):
             return folder
-    return None
+    return next((folder for word, folder in _LOADER_WORDS if word in letters), None)
 
 
 def _plain_name(value: Any) -> str | None:

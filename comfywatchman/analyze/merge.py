@@ -34,7 +34,7 @@ def merged(
         rows.setdefault((folder, placed.name, placed.active), []).append(placed)
     references = [_reference(row, known) for row in rows.values()]
     if notes and not all(_has_url(reference) for reference in references):
-        links = [entry for note in notes for entry in note_entries(note)]
+        links = list(note_entries(notes))
         return [_with_notes(reference, links) for reference in references]
     return references
 

@@ -136,7 +136,7 @@ def decoded(raw: Part, kind: type[_T]) -> _T | None:
     if isinstance(raw, UnsetType):
         return None
     try:
-        return cast("_T", _decoder(kind).decode(raw))
+        return cast("_T", _decoder(cast("Hashable", kind)).decode(raw))
     except msgspec.ValidationError:
         return None
 
@@ -161,16 +161,15 @@ def lenient(raw: Part, kind: type[_T]) -> _T | None:
         return None
     good: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):  # type: ignore[arg-type]  # every kind is a Struct
-        part = _part(parts.get(field.encode_name, UNSET), field.type)
+        raw_part = parts.get(field.encode_name)
+        part = None if raw_part is None else _part(raw_part, field.type)
         if part is not None:
             good[field.name] = part
     return kind(**good)
 
 
-def _part(raw: Part, kind: Any) -> Any:
+def _part(raw: Raw, kind: Any) -> Any:
     """Return a field of a record, with what of it is sound."""
-    if isinstance(raw, UnsetType) or kind == Part:
-        return raw
     for strict in (True, False):  # not strictly: 4.0 for 4, "4" for 4
         try:
             return msgspec.json.decode(raw, type=kind, strict=strict)

@@ -19,7 +19,7 @@ _SENTINELS = frozenset(
 )  # fmt: skip
 _TEMPORARY = (" [input]", " [output]", " [temp]")
 
-_EMBEDDING = re.compile(r"(?:^|(?<=[\s(\[,]))embedding:([^\s()\[\],]+)")
+_EMBEDDING = re.compile(r"(?:^|(?<=[\s(\[,]))embedding:([^\s()\[\],]{1,255})")
 _WEIGHT = re.compile(r":-?\d*\.?\d*$")
 _LORA = re.compile(r"<(?:lora|lyco):([^<>:\n]{1,256})(?::[^<>\n]{0,64})?>", re.IGNORECASE)
 _A1111_MODEL = re.compile(r'(?:^|, )Model: (?:"([^"\n]+)"|([^,\n]+))', re.MULTILINE)

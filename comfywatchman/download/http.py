@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from comfywatchman.disk.files import BLOCK, free_bytes
 from comfywatchman.disk.part import Part, open_part
@@ -19,6 +18,7 @@ from comfywatchman.domain.errors import (
     DownloadTooLarge,
     Interrupted,
     SourceUnavailable,
+    WatchmanError,
     WrongAnswer,
 )
 from comfywatchman.domain.files import Expected, Measured
@@ -181,12 +181,13 @@ class HttpHandler:
         self._check_size(total, order)
         self._check_room(file, total)
         order.on_start(reply.host, total, opening.etag, opening.offset)
+        limits = self._limits
         with (
             RunningHash(digest) as hashed,
-            Watch(reply, order.stop, self._limits.stall_seconds, self._least()) as watch,
+            Watch(reply, order.stop, limits.stall_seconds, limits.least_bytes) as watch,
         ):
             try:
-                self._receive(reply, file, hashed, watch, total=total, order=order)
+                self._receive(file, hashed, watch, total, order)
             except SourceUnavailable:
                 self._explain(watch, reply, file, order)
                 raise
@@ -198,21 +199,13 @@ class HttpHandler:
         return Fetched(measured, reply.host, received, opening.offset, opening.etag)
 
     def _receive(
-        self,
-        reply: Reply,
-        file: Part,
-        hashed: RunningHash,
-        watch: Watch,
-        *,
-        total: int | None,
-        order: _Order,
+        self, file: Part, hashed: RunningHash, watch: Watch, total: int | None, order: _Order
     ) -> None:
         most = total if total is not None else self._limits.max_bytes
         check_at = file.size + _CHECK_ROOM_EVERY
-        while block := reply.read_some(min(BLOCK, most + 1 - file.size)):
-            watch.saw(len(block))
+        while block := watch.read(min(BLOCK, most + 1 - file.size)):
             if file.size + len(block) > most:
-                _too_long(reply, total, most)
+                raise _too_long(order.source, total, most)
             file.append(block)
             hashed.feed(block)
             order.on_progress(file.size, total)
@@ -233,17 +226,10 @@ class HttpHandler:
             )
         if watch.stalled:
             raise SourceUnavailable(
-                f"{reply.host} sent less than {self._least():.0f} bytes in "
+                f"{reply.host} sent less than {self._limits.least_bytes} bytes in "
                 f"{self._limits.stall_seconds:g} s.",
                 remedy="It goes on later with what is there; nothing to do.",
             )
-
-    def _least(self) -> float:
-        """The least bytes per window, never more than half of what we allow ourselves."""
-        if self._bandwidth is None:
-            return self._limits.least_bytes
-        allowed = self._bandwidth.bytes_per_second * self._limits.stall_seconds / 2
-        return min(self._limits.least_bytes, allowed)
 
     def _check_size(self, size: int | None, order: _Order) -> None:
         if size is not None and size > self._limits.max_bytes:
@@ -348,13 +334,13 @@ def _short(reply: Reply, file: Part, total: int | None) -> SourceUnavailable:
     )
 
 
-def _too_long(reply: Reply, total: int | None, most: int) -> NoReturn:
+def _too_long(source: Candidate, total: int | None, most: int) -> WatchmanError:
     if total is None:
-        raise DownloadTooLarge(
-            f"{reply.host} sends more than download.max_bytes allows ({most}).",
+        return DownloadTooLarge(
+            f"{source.filename} is longer than download.max_bytes allows ({most}).",
             remedy="Raise download.max_bytes, or fetch it yourself.",
         )
-    raise WrongAnswer(
-        f"{reply.host} sends more than the {total} bytes that were promised.",
+    return WrongAnswer(
+        f"More than the promised {total} bytes come for {source.filename}.",
         remedy="Look for another source of the file.",
     )

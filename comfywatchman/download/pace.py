@@ -32,7 +32,8 @@ class Bandwidth:
 class Watch:
     """A thread that hangs up when we stop, or when less than the least comes.
 
-    A thread that waits in a read cannot look at the clock itself.
+    A thread that waits in a read cannot look at the clock itself. Time that passes while our own
+    disk or our own limit holds things up is not counted.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Watch:
         self._window = window_seconds
         self._least = least_bytes
         self._received = 0
+        self._reading = False
         self._done = threading.Event()
         self.stalled = False
         """Whether it hung up because too little came."""
@@ -56,17 +58,27 @@ class Watch:
         self._done.set()
         self._thread.join()
 
-    def saw(self, count: int) -> None:
-        """Note that *count* bytes came; called by the reading thread alone."""
-        self._received += count
+    def read(self, most: int) -> bytes:
+        """Read from the reply; called by one thread alone."""
+        self._reading = True
+        try:
+            block = self._reply.read_some(most)
+        finally:
+            self._reading = False
+        self._received += len(block)
+        return block
 
     def _run(self) -> None:
         lagging = Lagging(self._window, self._least)
+        waited, before = 0.0, time.monotonic()
         while not self._done.wait(_LOOK_EVERY):
+            now = time.monotonic()
+            waited += now - before if self._reading else 0.0
+            before = now
             if self._stop.is_set():
                 self._reply.hang_up()
                 return
-            if lagging(self._received, time.monotonic()):
+            if lagging(self._received, waited):
                 self.stalled = True
                 self._reply.hang_up()
                 return

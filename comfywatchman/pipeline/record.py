@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.domain.messages import (
+    AnalyzeWorkflow,
     Cause,
     Event,
     Job,
@@ -22,6 +23,7 @@ from comfywatchman.domain.messages import (
     WorkflowAnalyzed,
     WorkflowRemoved,
 )
+from comfywatchman.domain.references import ReferenceState
 from comfywatchman.pipeline.rules import next_jobs
 from comfywatchman.state import jobs, models, workflows
 
@@ -36,8 +38,11 @@ def record(connection: Connection, event: Event, now: float) -> set[str]:
     """
     _store(connection, event, now)
     follow = next_jobs(event, waiting=_waiting(connection, event))
-    if isinstance(event, WorkflowAnalyzed) and event.cause is Cause.ARRIVED:
-        follow = [job for job in follow if not _asked_before(connection, job)]
+    if isinstance(event, WorkflowAnalyzed):
+        if event.cause is Cause.ARRIVED:
+            follow = [job for job in follow if not _asked_before(connection, job)]
+        if _overtaken(connection, event, now):
+            follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
     return jobs.enqueue(connection, follow, now)
 
 
@@ -46,6 +51,24 @@ def _asked_before(connection: Connection, job: Job) -> bool:
     return isinstance(job, ResolveReference) and (
         jobs.by_key(connection, job.kind, job.key) is not None
     )
+
+
+def _overtaken(connection: Connection, event: WorkflowAnalyzed, now: float) -> bool:
+    """Whether a file that was still arriving when the analysis looked is whole by now.
+
+    Its news went to the workflows that were known to ask for it then; this one was not yet.
+    """
+    began = now - event.duration_seconds - _QUEUED_SECONDS
+    return any(
+        finding.state is ReferenceState.ARRIVING
+        and finding.path is not None
+        and models.whole_since(connection, finding.path, began)
+        for finding in event.analysis.findings
+    )
+
+
+_QUEUED_SECONDS = 2.0
+"""How long an analysis may wait to be stored after it was made."""
 
 
 def _store(connection: Connection, event: Event, now: float) -> None:

@@ -113,6 +113,11 @@ class _Quiet(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._feed.close()
+        loop = asyncio.get_running_loop()
+        for bound in sockets or ():
+            loop.remove_reader(bound)
+        # A server that is closed while it accepts leaks that connection (python/cpython#109564).
+        await _turns()
         for server in self.servers:
             server.close()
         for bound in sockets or ():
@@ -126,6 +131,13 @@ class _Quiet(uvicorn.Server):
             task.cancel()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        await _turns()
+
+
+async def _turns() -> None:
+    """Let the loop finish what it began: accepting takes it three turns, closing two."""
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 def _bound(host: str, port: int) -> socket.socket:

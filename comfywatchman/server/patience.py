@@ -96,9 +96,11 @@ class PatientProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        # The beginning of a next request may have come with the one that is answered now.
+        # The beginning of a next request may have come with the one that is answered now, or the
+        # body of this one is not all here yet.
         begun, _ = self.conn.trailing_data
-        if begun and not self.transport.is_closing():
+        more = begun or self.conn.their_state is h11.SEND_BODY
+        if more and not self.transport.is_closing():
             self._mind_deadline()
 
     def pause_writing(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ def note(
         "whole": whole,
         "sha256": sha256,
         "measured_at_ns": measured_at_ns,
+        "noted_at": time.time(),
         "trouble": trouble_bytes(trouble),
     }
     statement = insert(models).values(values)
@@ -130,6 +132,16 @@ def in_directory(connection: Connection, directory: Path) -> list[ModelFile]:
 def directories(connection: Connection) -> list[Path]:
     """Return every directory in which a model file is known."""
     return list(connection.execute(select(models.c.directory).distinct()).scalars())
+
+
+def whole_since(connection: Connection, path: Path, since: float) -> bool:
+    """Whether *path* was noted as whole at or after *since*, seconds since the epoch."""
+    found = connection.execute(
+        select(models.c.path).where(
+            models.c.path == path, models.c.whole, models.c.noted_at >= since
+        )
+    ).one_or_none()
+    return found is not None
 
 
 def one(connection: Connection, path: Path) -> ModelFile | None:

@@ -81,6 +81,7 @@ models = Table(
     Column("whole", Boolean, nullable=False),
     Column("sha256", Text),
     Column("measured_at_ns", BigInteger),
+    Column("noted_at", Float, nullable=False),
     Column("trouble", LargeBinary),
     Index("models_by_directory", "directory"),
     Index("models_by_base", "base"),

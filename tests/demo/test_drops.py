@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,12 @@ def test_a_package_without_fitting_templates_is_told_with_a_remedy(tmp_path: Pat
         drops(Templates(tmp_path))
 
     assert "pip install" in error.value.remedy
+
+
+def test_without_the_package_the_remedy_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "comfyui_workflow_templates_json", None)
+
+    with pytest.raises(FileUnreadable) as error:
+        Templates.installed()
+
+    assert "comfywatchman[demo]" in error.value.remedy

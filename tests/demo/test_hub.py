@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from comfywatchman.demo.hub import Fetched, Hub
+from comfywatchman.demo.hub import Hub
+from comfywatchman.demo.shelf import Fetched
 from comfywatchman.demo.weights import size_for, weights
 
 REPO = "https://huggingface.co/owner/repo/resolve/main"

@@ -45,7 +45,8 @@ def ask(net: Net, url: str, **more: object) -> tuple[int, bytes]:
     ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "localhost",
      "[::ffff:127.0.0.1]"],
 )  # fmt: skip
-def test_no_byte_reaches_a_private_address_however_it_is_spelled(host: str) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_byte_reaches_a_private_address_however_it_is_spelled(scheme: str, host: str) -> None:
     listening = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     heard: list[bytes] = []
     ended = threading.Event()
@@ -60,7 +61,7 @@ def test_no_byte_reaches_a_private_address_however_it_is_spelled(host: str) -> N
     session = open_session(NetPolicy(allowed_hosts=("*",)))
 
     with pytest.raises(UrlRefused, match="no public address"):
-        session.get(f"http://{host}:{listening.getsockname()[1]}/x", timeout=5)
+        session.get(f"{scheme}://{host}:{listening.getsockname()[1]}/x", timeout=5)
 
     assert ended.wait(5)
     assert heard == [b""]

@@ -156,7 +156,7 @@ def test_another_method_changes_nothing(at: House, method: str) -> None:
 def test_what_is_no_request_is_refused_and_the_next_one_served(
     at: House, request_bytes: bytes
 ) -> None:
-    answer = raw(at, request_bytes)
+    answer = raw(at, request_bytes, seconds=1)
 
     first = answer.split(b"\r\n")[0]
     assert answer == b"" or first.split(b" ")[1] in {b"400", b"431", b"501"}
@@ -224,6 +224,7 @@ def test_a_body_that_a_refused_request_still_sends_has_a_deadline() -> None:
         answer = raw(at, head, seconds=8)
 
         assert b" 401 " in answer.split(b"\r\n")[0]
+        assert at.rejected("slow") == 1
 
 
 def test_several_requests_on_one_connection_are_answered_in_order(at: House) -> None:

@@ -39,7 +39,17 @@ BLOCKING = (
     "url-refused",
 )
 """Codes that mean: it could be fetched, but a rule, a right or a full disk stands in the way."""
-SWEEP_REASONS = ("start", "timer", "asked", "overflow", "settings", "root-online", "degraded")
+SWEEP_REASONS = (
+    "start",
+    "timer",
+    "asked",
+    "poll",
+    "directory",
+    "crowded",
+    "overflow",
+    "root-online",
+    "settings",
+)
 LEVELS = ("debug", "info", "warning", "error", "critical")
 REJECTIONS = (
     "wrong-host",
@@ -164,7 +174,7 @@ class Declared:
         self.drift = self._counts(
             "sweep_drift_total",
             "What a sweep found that no notification had told.",
-            kind=("added", "changed", "removed", OTHER),
+            kind=("added", "changed", "moved", "removed", OTHER),
         )
 
     def _working(self) -> None:

@@ -94,7 +94,8 @@ _READINGS: tuple[_Reading, ...] = (
         (("watch_roots", "Watched directory trees."),),
         ("method", "state"),
         lambda s: _pairs(
-            s.watch_roots(), [(m, state) for m in _METHODS for state in ("online", "offline")]
+            s.watch_roots(),
+            [(m, state) for m in _METHODS for state in ("online", "degraded", "offline")],
         ),
     ),
     _Reading(
