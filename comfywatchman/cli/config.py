@@ -9,6 +9,7 @@ import click
 
 from comfywatchman.cli.options import (
     DONE,
+    WithDefault,
     as_json,
     everywhere,
     loaded,
@@ -25,12 +26,9 @@ Examples:
 """
 
 
-@click.group(invoke_without_command=True, epilog=EPILOG)
-@click.pass_context
-def config(context: click.Context) -> None:
-    """Show, check or write the settings."""
-    if context.invoked_subcommand is None:
-        context.invoke(show)
+@click.group(cls=WithDefault, epilog=EPILOG)
+def config() -> None:
+    """Show, check or write the settings. Without COMMAND: show."""
 
 
 @config.command()

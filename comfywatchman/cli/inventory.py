@@ -8,6 +8,7 @@ import click
 
 from comfywatchman.cli.options import (
     DONE,
+    WithDefault,
     as_json,
     everywhere,
     loaded,
@@ -23,12 +24,9 @@ Examples:
 """
 
 
-@click.group(invoke_without_command=True, epilog=EPILOG)
-@click.pass_context
-def inventory(context: click.Context) -> None:
-    """The model files that are here, under every folder of ComfyUI."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_)
+@click.group(cls=WithDefault, epilog=EPILOG)
+def inventory() -> None:
+    """The model files that are here, under every folder of ComfyUI. Without COMMAND: list."""
 
 
 @inventory.command(name="list", epilog=EPILOG)

@@ -36,6 +36,20 @@ def everywhere(command: F) -> F:
     )(command)
 
 
+class WithDefault(click.Group):
+    """A group that takes a call without a subcommand for its first one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = any(arg in self.commands for arg in args)
+        if not named and "--help" not in args:
+            args = [next(iter(self.commands)), *args]
+        elif args and args[0] not in self.commands and "--help" not in args:
+            # Options before the subcommand belong to it.
+            place = next(i for i, arg in enumerate(args) if arg in self.commands)
+            args = [args[place], *args[:place], *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+
 def as_json(command: F) -> F:
     """Add ``--json``."""
     return click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")(command)
@@ -87,6 +101,10 @@ def loaded(config: Path | None, comfyui_root: Path | None, **flags: object) -> L
     """
     from comfywatchman.config.load import load
 
+    context = click.get_current_context(silent=True)
+    before = context.find_root().obj or {} if context is not None else {}
+    config = config or before.get("config")
+    comfyui_root = comfyui_root or before.get("comfyui_root")
     given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
     if comfyui_root is not None:
         given["comfyui_root"] = comfyui_root

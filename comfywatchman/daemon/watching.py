@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from comfywatchman.disk.files import being_written, look
+from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.messages import (
@@ -25,6 +25,7 @@ from comfywatchman.domain.messages import (
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.sweeping import found_model, is_workflow_file
 from comfywatchman.state import models, workflows
+from comfywatchman.watch.glimpse import glimpse
 from comfywatchman.watch.notice import Notice, Noticed
 from comfywatchman.watch.settle import Rule, Settling
 
@@ -192,15 +193,6 @@ class Watching:
                 *(ModelRemoved(gone) for gone in models.below(connection, path)),
                 *(WorkflowRemoved(gone) for gone in workflows.below(connection, path)),
             ]
-
-
-def glimpse(path: Path) -> tuple[Stamp, bool | None] | None:
-    """Return what `Settling` wants to know of a path."""
-    try:
-        stamp = look(path)
-    except WatchmanError:
-        return None
-    return None if stamp is None else (stamp, being_written(path))
 
 
 def rule_for(workflow_dirs: Sequence[Path], settle_seconds: float) -> Callable[[Path], Rule]:

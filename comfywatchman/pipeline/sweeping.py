@@ -107,7 +107,7 @@ def sweep_tree(tree: Tree, reader: Reader, below: Path | None = None) -> TreeNew
     gathering = _Gathering()
     with reader.connect() as connection:
         offline = _walk(tree, start, connection, gathering)
-        if offline is not None and below is None:
+        if offline is not None and not (below is not None and _is_gone(below)):
             return TreeNews(tree, offline=offline)
         _take_gone(tree, start, connection, gathering)
     return TreeNews(
@@ -125,7 +125,7 @@ def sweep_tree(tree: Tree, reader: Reader, below: Path | None = None) -> TreeNew
 def _walk(tree: Tree, start: Path, connection: Connection, gathering: _Gathering) -> Trouble | None:
     for listing in walk(start, tree.wanted):
         if listing.trouble is not None:
-            if listing.directory == start and not listing.files:
+            if listing.directory == start and listing.identity is None:
                 return listing.trouble
             gathering.troubles.append((listing.directory, listing.trouble))
         gathering.files += len(listing.files)
@@ -135,6 +135,11 @@ def _walk(tree: Tree, start: Path, connection: Connection, gathering: _Gathering
             gathering.linked.append((listing.directory, listing.real))
         gathering.sweep.take(listing, _known(tree, connection, listing.directory))
     return None
+
+
+def _is_gone(directory: Path) -> bool:
+    """Whether a directory below a root was removed, and is not merely out of reach."""
+    return not directory.exists() and not directory.is_symlink() and directory.parent.is_dir()
 
 
 def _take_gone(tree: Tree, start: Path, connection: Connection, gathering: _Gathering) -> None:

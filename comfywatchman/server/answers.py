@@ -21,6 +21,7 @@ _STATUS: Mapping[str, int] = MappingProxyType(
         "file-unreadable": 404,
         "nothing-found": 404,
         "source-missing": 404,
+        "being-fetched": 409,
         "choice-needed": 409,
         "download-off": 409,
         "folder-not-writable": 409,

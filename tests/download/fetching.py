@@ -45,6 +45,7 @@ class Fetching:
     limits: Limits = field(default_factory=lambda: Limits(min_free_bytes=0))
     bandwidth: Bandwidth | None = None
     token_host: str | None = None
+    token: str = TOKEN
     read_timeout: float = 10
     validator: str | None = None
     starts: list[tuple[str, int | None, str | None, int]] = field(default_factory=list)
@@ -57,7 +58,7 @@ class Fetching:
         return cls(part, tuple(shelf.host for shelf in shelves))
 
     def handler(self) -> HttpHandler:
-        tokens = (HostToken(self.token_host, Secret(TOKEN)),) if self.token_host else ()
+        tokens = (HostToken(self.token_host, Secret(self.token)),) if self.token_host else ()
         policy = NetPolicy(insecure_hosts=self.hosts, tokens=tokens, read_timeout=self.read_timeout)
         return HttpHandler(Net(policy), self.limits, self.bandwidth)
 

@@ -39,7 +39,7 @@ class Sources(Protocol):
         return {}
 
     def watch_roots(self) -> Mapping[tuple[str, str], int]:
-        """Roots per method (``events``, ``polling``) and state (``online``, ``degraded``, ``offline``)."""
+        """Roots per method (``events``, ``polling``) and state (``online``, ``degraded`` …)."""
         return {}
 
     def watched_directories(self) -> Mapping[str, int]:
