@@ -5,13 +5,13 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from comfywatchman.config.values import listen_address
@@ -49,7 +49,9 @@ LOOK_AGAIN_SECONDS = 5.0
 class Signals:
     """What the service manager, or a person, asked for."""
 
-    news: threading.Event = field(default_factory=threading.Event)
+    news: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    """A queue and no event: its put is reentrant, so a handler that interrupts a wait cannot lock
+    itself out."""
     stop: str | None = None
     reload: bool = False
 
@@ -70,11 +72,15 @@ class Signals:
             self.reload = True
         else:
             self.stop = signal.Signals(number).name
-        self.news.set()
+        self.news.put(None)
 
     def wait(self, seconds: float | None = None) -> None:
-        self.news.wait(seconds)
-        self.news.clear()
+        """Wait for news, *seconds* at the most."""
+        with suppress(Empty):
+            self.news.get(timeout=seconds)
+
+    def wake(self) -> None:
+        self.news.put(None)
 
 
 def run_daemon(read: Callable[[], Loaded], *, download: bool) -> int:
@@ -153,7 +159,7 @@ class _Daemon:
         self._log.close()
 
     def _await_first_sweep(self, running: Running, address: str | None) -> None:
-        running.sweeps.when_first_done(self._signals.news.set)
+        running.sweeps.when_first_done(self._signals.wake)
         while self._signals.stop is None and not running.sweeps.first_done.is_set():
             self._signals.wait()
         if self._signals.stop is None:

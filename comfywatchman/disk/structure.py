@@ -221,13 +221,23 @@ _SAYS = {
 }
 
 
+_FINE_ELSEWHERE = frozenset({"json", "text", "zip"})
+"""What a file may be whose suffix is none of a model."""
+
+_FINE_AS = {
+    **dict.fromkeys(MODEL_SUFFIXES, frozenset({"zip"})),
+    **dict.fromkeys(_PICKLE_SUFFIXES, frozenset[str]()),
+    **dict.fromkeys((".html", ".htm"), frozenset({"html"})),
+}
+
+
 def _judged(found: Structure, suffix: str) -> Structure:
     """Add what speaks against the file under its *suffix*."""
-    if found.problem is not None or suffix not in MODEL_SUFFIXES:
+    if found.problem is not None:
         return found
     wanted = _WANTED_KIND.get(suffix)
     problem = _SAYS.get(found.kind)
-    if found.kind == "zip" and suffix not in _PICKLE_SUFFIXES:
+    if found.kind in _FINE_AS.get(suffix, _FINE_ELSEWHERE):
         problem = None
     if wanted is not None and found.kind != wanted and problem is None:
         called = "something else" if found.kind == "unknown" else found.kind

@@ -27,6 +27,7 @@ from comfywatchman.download.hashing import RunningHash, digest_of
 from comfywatchman.download.pace import Bandwidth, Watch
 from comfywatchman.download.refusals import page_instead, refusal
 from comfywatchman.net.asking import Net, Reply
+from comfywatchman.net.urls import origin_of
 
 _CHECK_ROOM_EVERY = 256 << 20
 _TRIES = 3
@@ -117,10 +118,12 @@ class HttpHandler:
         strong = validator if validator and _STRONG_ETAG.fullmatch(validator) else None
         order = _Order(source, expected, strong, on_start, on_progress, stop)
         self._check_size(expected.size, order)
+        if stop.is_set():
+            raise _stopped(order, 0)
         with open_part(part) as file:
             digest = self._take_up(file, order)
             if expected.sha256 is not None and digest.hexdigest() == expected.sha256:
-                host = source.url.split("/")[2]
+                host = origin_of(source.url).name
                 return Fetched(Measured(file.size, digest.hexdigest()), host, 0, file.size)
             return self._bring(file, digest, order)
 
@@ -159,7 +162,7 @@ class HttpHandler:
                 if opening is not None:
                     return self._transfer(reply, opening, file, digest, order)
         raise WrongAnswer(
-            f"{order.source.url.split('/')[2]} does not say what part of the file it sends.",
+            f"{origin_of(order.source.url).name} does not say what part of the file it sends.",
             remedy="Look for another source of the file.",
         )
 
@@ -220,10 +223,7 @@ class HttpHandler:
     def _explain(self, watch: Watch, reply: Reply, file: Part, order: _Order) -> None:
         """Raise what really ended the transfer, where it was ourselves."""
         if order.stop.is_set():
-            raise Interrupted(
-                f"Fetching {order.source.filename} was stopped after {file.size} bytes.",
-                remedy="It goes on at the next start; nothing to do.",
-            )
+            raise _stopped(order, file.size)
         if watch.stalled:
             raise SourceUnavailable(
                 f"{reply.host} sent less than {self._limits.least_bytes} bytes in "
@@ -325,6 +325,13 @@ def _check_promise(reply: Reply, total: int | None, order: _Order) -> None:
             f"{reply.host} does not say how long {order.source.filename} is.",
             remedy="Look for another source of the file.",
         )
+
+
+def _stopped(order: _Order, after: int) -> Interrupted:
+    return Interrupted(
+        f"Fetching {order.source.filename} was stopped after {after} bytes.",
+        remedy="It goes on at the next start; nothing to do.",
+    )
 
 
 def _short(reply: Reply, file: Part, total: int | None) -> SourceUnavailable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from email.utils import parsedate_to_datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import (
@@ -102,7 +102,7 @@ def page_instead(reply: Reply, source: Candidate) -> WatchmanError | None:
     """Return the error where a page or a message came with a good status, else ``None``."""
     host = origin_of(source.url).name
     last = urlsplit(reply.url)
-    if last.path.rstrip("/").endswith("/login") or "reason" in parse_qs(last.query):
+    if last.path.endswith("/login") or "reason=download-auth" in last.query:
         return LoginNeeded(
             f"{host} leads to its login page instead of the file.",
             remedy=f"See {page_of(source)}, and set a token for {host} in the settings.",

@@ -11,14 +11,21 @@ from comfywatchman.domain.errors import SourceUnavailable, UrlRefused, WatchmanE
 NETWORK_ERRORS = (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What asking can raise; `requests` lets some errors of the body through unchanged."""
 
+_PROXY_ERRORS = (
+    exceptions.ProxyError,
+    urllib3.exceptions.ProxyError,
+    # The scheme of the address itself was looked at before.
+    exceptions.InvalidProxyURL,
+    exceptions.InvalidSchema,
+    exceptions.MissingSchema,
+)
+
 _LATER = "It is tried again later; check the network if it lasts."
 
 
 def failure(error: BaseException, host: str) -> WatchmanError:
     """Return our error for one of `NETWORK_ERRORS`; the text of *error* is not taken over."""
-    if isinstance(
-        error, (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema)
-    ):
+    if isinstance(error, exceptions.InvalidURL) and not isinstance(error, _PROXY_ERRORS):
         return UrlRefused(f"The address at {host} cannot be asked.", remedy="Correct the address.")
     what, remedy = _what(error)
     return SourceUnavailable(f"{host}: {what}.", remedy=remedy)
@@ -27,7 +34,7 @@ def failure(error: BaseException, host: str) -> WatchmanError:
 def _what(error: BaseException) -> tuple[str, str]:
     chain = list(_chain(error))
     known: list[tuple[tuple[type[BaseException], ...], str, str]] = [
-        ((exceptions.ProxyError, urllib3.exceptions.ProxyError), "the proxy refused or failed",
+        (_PROXY_ERRORS, "the proxy refused or failed",
          "Check the proxy in the environment (https_proxy)."),
         ((exceptions.SSLError, urllib3.exceptions.SSLError), "the certificate is not trusted",
          "Check the clock, and SSL_CERT_FILE or REQUESTS_CA_BUNDLE where a company proxy signs."),

@@ -254,10 +254,6 @@ class _Bridge(logging.Handler):
         super().__init__()
         self._log = log
 
-    def createLock(self) -> None:  # noqa: N802  # the name of the standard library
-        """Make none: the sink has its own."""
-        self.lock = None
-
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname.lower()
         level = level if level in _NUMBERS else _nearest(record.levelno)

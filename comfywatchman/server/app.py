@@ -45,7 +45,7 @@ class App:
         ]
         routes.append(Route(EVENTS, self._events, methods=["GET"]))
         routes.append(Route(OPENAPI, self._openapi, methods=["GET"]))
-        return Starlette(
+        app = Starlette(
             routes=routes,
             exception_handlers={
                 Refused: _refused,
@@ -54,6 +54,9 @@ class App:
                 Exception: _bug,
             },
         )
+        # An address is right or wrong; a redirect would repeat what the Host header says.
+        app.router.redirect_slashes = False
+        return app
 
     def close(self) -> None:
         """Take no more work; what runs ends by itself."""

@@ -38,6 +38,8 @@ class Feed:
                 loop.call_soon_threadsafe(self._spread, line)
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve the clients of *loop*; those of a server before this one are forgotten."""
+        self._clients = []
         self._closed = False
         self._loop = loop
 
@@ -61,7 +63,7 @@ class Feed:
             while not self._closed:
                 yield await self._next(client)
         finally:
-            self._clients.remove(client)
+            self._clients = [other for other in self._clients if other is not client]
 
     async def _next(self, client: _Client) -> bytes:
         try:

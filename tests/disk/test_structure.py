@@ -145,6 +145,8 @@ def test_a_dtype_of_the_future_is_only_a_warning(tmp_path: Path) -> None:
         (b"Invalid username or password.", ".pt", "text"),
         (LFS, ".safetensors", "lfs-pointer"),
         (LFS, ".bin", "lfs-pointer"),
+        (LFS, ".json", "lfs-pointer"),
+        (HTML, ".yaml", "html"),
         (gguf(), ".safetensors", "gguf"),
         (torch_zip(), ".safetensors", "torch-zip"),
         (b"\x80\x02}q\x00.", ".safetensors", "pickle"),

@@ -485,6 +485,16 @@ def test_stopping_keeps_the_part_and_ends_at_once(shelf: Shelf, part: Path) -> N
     assert part.read_bytes() == DATA[:1000]
 
 
+def test_nothing_is_asked_once_we_stop(shelf: Shelf, part: Path) -> None:
+    fetching = Fetching.of(part, shelf)
+    fetching.stop.set()
+
+    with pytest.raises(Interrupted):
+        fetching.fetch(shelf.url + PATH)
+
+    assert shelf.asked == []
+
+
 def test_a_source_that_sends_too_little_is_left(shelf: Shelf, part: Path) -> None:
     shelf.spoil(PATH, Fault(stall_after=1000))
     fetching = Fetching.of(part, shelf)

@@ -297,9 +297,10 @@ def house(
     opened: Sequence[str] = (),
     request_seconds: float = 5.0,
     heartbeat_seconds: float = 15.0,
+    feed: Feed | None = None,
 ) -> Iterator[House]:
     daemon = SmallDaemon()
-    feed = Feed(heartbeat_seconds)
+    feed = Feed(heartbeat_seconds) if feed is None else feed
     server = HttpServer(
         host=host,
         port=0,

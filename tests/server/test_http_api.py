@@ -113,6 +113,7 @@ def test_a_number_that_is_none_is_refused(at: House, query: str) -> None:
         ("POST", "/api/v1/jobs/" + "9" * 30 + "/cancel"),
         ("GET", "/api/v1/workflows/../../../etc/passwd"),
         ("GET", "/static/../../etc/passwd"),
+        ("GET", "/api/v1/status/"),
     ],
 )
 def test_what_is_not_there_is_a_404_with_a_remedy(at: House, method: str, path: str) -> None:

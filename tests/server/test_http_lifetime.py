@@ -4,7 +4,6 @@ import json
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -150,7 +149,17 @@ def test_a_client_that_does_not_read_loses_lines_and_holds_nobody_up() -> None:
             stream.close()
 
 
-def test_publishing_without_clients_or_server_does_nothing(tmp_path: Path) -> None:
+def test_a_feed_outlives_its_server_as_a_reload_needs_it() -> None:
+    feed = Feed()
+    for _ in range(2):
+        with house(feed=feed) as at:
+            stream = listening(at)
+            feed.publish(b'{"event":"x"}')
+            read_until(stream, b'"x"')
+            stream.close()
+
+
+def test_publishing_without_clients_or_server_does_nothing() -> None:
     feed = Feed()
     feed.publish(b"{}")
     with house() as at:

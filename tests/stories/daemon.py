@@ -101,7 +101,7 @@ class Daemon:
         for raw in self.process.stderr:
             self.raw.append(raw)
             try:
-                self.lines.append(json.loads(raw))
+                self.lines.append(json.loads(raw) | {"_arrived": time.perf_counter()})
             except ValueError:
                 self.lines.append({"event": "", "raw": raw.decode("utf-8", "replace")})
             self._news.put(None)
