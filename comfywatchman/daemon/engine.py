@@ -83,7 +83,7 @@ class Engine:
         assert reader is not None  # noqa: S101 - the keeper has just made it
         keeper.write(lambda c: jobs.recover(c, time.time()))
         many = settings.download.concurrency
-        desk = Desk(keeper, readers, workers={"fetch": many})
+        desk = Desk(keeper, reader, readers, workers={"fetch": many})
         engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser_for(settings))
         engine._hire(environ, download=download, lasting=lasting)
         return engine

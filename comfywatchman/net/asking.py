@@ -132,7 +132,7 @@ class Net:
             home = home and here == first
             response = self._send(method, hops[-1], headers, body, with_token=home)
             target = _target(response, hops[-1])
-            if target is None or not self._follows(follow, target, here):
+            if target is None or not _follows(follow, target, here):
                 return response, tuple(hops)
             response.close()
             if len(hops) > MOST_REDIRECTS:
@@ -143,19 +143,6 @@ class Net:
             if response.status_code == 303 and method != "HEAD":
                 method, body = "GET", None
             hops.append(target)
-
-    def _follows(self, follow: Follow, target: str, here: Origin) -> bool:
-        if follow == "none":
-            return False
-        there = origin_of(target)
-        if follow == "same-host" and there != here:
-            return False
-        if here.scheme == "https" and there.scheme == "http" and not self.policy.is_insecure(there):
-            raise UrlRefused(
-                f"{here.name} redirects to {there.name} without encryption (http).",
-                remedy="Look for another source of the file.",
-            )
-        return True
 
     def _send(
         self,
@@ -188,6 +175,10 @@ class Net:
         except NETWORK_ERRORS as error:
             # Their texts hold the address with its query, so nothing of them is passed on.
             raise failure(error, origin.name) from None
+
+
+def _follows(follow: Follow, target: str, here: Origin) -> bool:
+    return follow == "all" or (follow == "same-host" and origin_of(target) == here)
 
 
 def _target(response: requests.Response, url: str) -> str | None:

@@ -16,7 +16,7 @@ from comfywatchman.state import jobs
 from comfywatchman.state.jobs import JobRow
 
 if TYPE_CHECKING:
-    from comfywatchman.state.keeper import Connection, Keeper
+    from comfywatchman.state.keeper import Connection, Keeper, Reader
 
 LONGEST_WAIT = 3600.0
 """Seconds a worker sleeps at most without being woken."""
@@ -45,6 +45,7 @@ class Desk:
     """
 
     keeper: Keeper
+    reader: Reader
     readers: Sequence[Callable[[Event], None]]
     """Who is told of each event after it was stored: log, metrics, live page."""
     bells: dict[str, SimpleQueue[None]] = field(
@@ -73,6 +74,10 @@ class Desk:
         self._ring(self.keeper.write(lambda c: jobs.enqueue(c, asked, time.time())))
 
     def take(self, kind: str, *, per_host: int | None = None) -> JobRow | None:
+        """Take the next job that may run now; a look without a lock says whether there is one."""
+        looked = self.reader.read(lambda c: jobs.claimable(c, kind, time.time(), per_host=per_host))
+        if looked is None:
+            return None
         return self.keeper.write(lambda c: jobs.claim(c, kind, time.time(), per_host=per_host))
 
     def give_back(self, row: JobRow, outcome: Outcome) -> None:
@@ -99,7 +104,7 @@ class Desk:
 
     def wait(self, kind: str) -> None:
         """Sleep until there may be work of *kind*: a bell, or the time of a waiting job."""
-        due = self.keeper.write(lambda c: jobs.next_time(c, kind))
+        due = self.reader.read(lambda c: jobs.next_time(c, kind))
         wait = LONGEST_WAIT if due is None else max(0.05, due - time.time())
         # A job that is due already but was not handed out waits for a lane or a host; whoever
         # finishes there rings.

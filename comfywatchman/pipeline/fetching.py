@@ -112,7 +112,7 @@ class Fetcher:
     def _from_here(self, job: FetchModel, target: Target, sha256: str) -> ModelPlaced | None:
         """Use the same bytes where this machine has them already."""
         for file in self._same_bytes(job, sha256):
-            if not link_existing(file.path, target):
+            if not link_existing(file.path, target, self.stop):
                 continue
             measured = Measured(file.size, sha256)
             return ModelPlaced(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from comfywatchman.domain.errors import Trouble
@@ -131,35 +132,39 @@ def claim(
     connection: Connection, kind: str, now: float, *, per_host: int | None = None
 ) -> JobRow | None:
     """Take the next job of *kind* that may run now, and mark it as running."""
-    running = jobs.alias("running")
-    lane_busy = (
-        select(running.c.id)
-        .where(running.c.lane == jobs.c.lane, running.c.state == RUNNING)
-        .exists()
-    )
-    conditions = [
-        jobs.c.kind == kind,
-        jobs.c.state == WAITING,
-        jobs.c.not_before <= now,
-        or_(jobs.c.lane.is_(None), ~lane_busy),
-    ]
-    if per_host is not None:
-        of_host = (
-            select(func.count())
-            .select_from(running)
-            .where(running.c.host == jobs.c.host, running.c.state == RUNNING)
-            .scalar_subquery()
-        )
-        conditions.append(or_(jobs.c.host.is_(None), of_host < per_host))
-    row = connection.execute(
-        select(jobs).where(and_(*conditions)).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
-    ).one_or_none()
-    if row is None:
+    found = claimable(connection, kind, now, per_host=per_host)
+    if found is None:
         return None
-    connection.execute(
-        update(jobs).where(jobs.c.id == row.id).values(state=RUNNING, updated_at=now)
-    )
+    row = connection.execute(
+        update(jobs).where(jobs.c.id == found).values(state=RUNNING, updated_at=now).returning(jobs)
+    ).one()
     return _row(row)
+
+
+def claimable(
+    connection: Connection, kind: str, now: float, *, per_host: int | None = None
+) -> int | None:
+    """Return the job of *kind* that is next in line and may run now, by its number.
+
+    No two jobs of one lane run at a time, and no more than *per_host* of one host.
+    """
+    busy = connection.execute(
+        select(jobs.c.lane, jobs.c.host).where(jobs.c.kind == kind, jobs.c.state == RUNNING)
+    ).all()
+    lanes = {row.lane for row in busy if row.lane is not None}
+    by_host = Counter(row.host for row in busy if row.host is not None)
+    full = {host for host, count in by_host.items() if per_host and count >= per_host}
+    question = select(jobs.c.id).where(
+        jobs.c.kind == kind, jobs.c.state == WAITING, jobs.c.not_before <= now
+    )
+    if lanes:
+        question = question.where(or_(jobs.c.lane.is_(None), jobs.c.lane.not_in(lanes)))
+    if full:
+        question = question.where(or_(jobs.c.host.is_(None), jobs.c.host.not_in(full)))
+    found: int | None = connection.execute(
+        question.order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+    ).scalar()
+    return found
 
 
 def next_time(connection: Connection, kind: str) -> float | None:

@@ -208,6 +208,7 @@ def test_a_range_that_begins_elsewhere_is_never_appended(shelf: Shelf, part: Pat
     Fetching.of(part, shelf).fetch(shelf.url + PATH, sha=SHA)
 
     assert part.read_bytes() == DATA
+    assert ranges(shelf) == ["bytes=1000-", None]
 
 
 def test_a_server_that_never_says_what_it_sends_is_given_up(shelf: Shelf, part: Path) -> None:
