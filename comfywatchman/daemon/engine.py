@@ -17,6 +17,7 @@ from comfywatchman.daemon.parts import (
     parser_for,
     token_hosts,
 )
+from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.workers import Worker
 from comfywatchman.domain.messages import Event
 from comfywatchman.pipeline.analyzing import Analyzer
@@ -61,6 +62,7 @@ class Engine:
         place: Place,
         readers: Sequence[Callable[[Event], None]],
         environ: Mapping[str, str],
+        tally: Tally,
         *,
         download: bool,
         lasting: bool,
@@ -72,6 +74,7 @@ class Engine:
             place: where ComfyUI and the state lie.
             readers: who is told of events.
             environ: for the network: proxies and certificates.
+            tally: who counts what is no event.
             download: whether anything may be fetched.
             lasting: whether to wait for what is wrong on this machine to be cured.
 
@@ -83,12 +86,14 @@ class Engine:
         assert reader is not None  # noqa: S101 - the keeper has just made it
         keeper.write(lambda c: jobs.recover(c, time.time()))
         many = settings.download.concurrency
-        desk = Desk(keeper, reader, readers, workers={"fetch": many})
+        desk = Desk(keeper, reader, readers, on_job=tally.count_job, workers={"fetch": many})
         engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser_for(settings))
-        engine._hire(environ, download=download, lasting=lasting)
+        engine._hire(environ, tally, download=download, lasting=lasting)
         return engine
 
-    def _hire(self, environ: Mapping[str, str], *, download: bool, lasting: bool) -> None:
+    def _hire(
+        self, environ: Mapping[str, str], tally: Tally, *, download: bool, lasting: bool
+    ) -> None:
         settings, folders = self.settings, self.place.layout.folders
         net = net_for(settings, environ)
         patience = Patience(settings.download.max_retries, lasting=lasting)
@@ -120,7 +125,7 @@ class Engine:
             per_host = settings.download.per_host
             self._add(f"fetch-{number + 1}", "fetch", fetcher.step, per_host=per_host)
         if settings.inventory.hash == "background" and lasting:
-            self.measuring = Measuring(self.desk, self.reader, folders, self.stop_event)
+            self.measuring = Measuring(self.desk, self.reader, folders, self.stop_event, tally)
 
     def _add(
         self,

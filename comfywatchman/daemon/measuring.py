@@ -10,8 +10,8 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING
 
-import structlog
-
+from comfywatchman.daemon.failures import tell_failure
+from comfywatchman.daemon.tally import Tally
 from comfywatchman.domain.errors import Interrupted, WatchmanError
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import ModelIndexed
@@ -37,6 +37,7 @@ class Measuring:
     reader: Reader
     folders: Folders
     stop: threading.Event
+    tally: Tally
     heartbeat: float = field(default_factory=time.time)
     _later: dict[Path, float] = field(default_factory=dict)
     """Files to leave alone until then (monotonic seconds)."""
@@ -48,7 +49,7 @@ class Measuring:
             for item in waiting:
                 if self.stop.is_set():
                     return
-                self._measure(item)
+                self._attempt(item)
             if not waiting:
                 self._rest()
 
@@ -59,6 +60,14 @@ class Measuring:
         found = self.reader.read(lambda c: models.unmeasured(c, limit))
         return [item for item in found if item.path not in self._later][:BATCH]
 
+    def _attempt(self, item: Unmeasured) -> None:
+        try:
+            self._measure(item)
+        except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
+            self._later[item.path] = time.monotonic() + AGAIN_SECONDS
+            self.tally.count_hash("failed")
+            tell_failure("index", error)
+
     def _measure(self, item: Unmeasured) -> None:
         started = time.monotonic()
         try:
@@ -67,12 +76,12 @@ class Measuring:
             return
         except WatchmanError as error:
             self._later[item.path] = time.monotonic() + AGAIN_SECONDS
-            structlog.get_logger("index").warning(
-                "model.unreadable", path=str(item.path), error=_told(error)
-            )
+            self.tally.count_hash("failed")
+            tell_failure("index", error)
             return
         if isinstance(result, Changed) or result[1] != item.stamp:
             self._later[item.path] = time.monotonic() + AGAIN_SECONDS
+            self.tally.count_hash("changed")
             return
         folder, name = next(iter(self.folders.named(item.path)), (None, item.path.name))
         duration = time.monotonic() - started
@@ -87,7 +96,3 @@ class Measuring:
             self.desk.bells[KIND].get(
                 timeout=None if due is None else max(0.1, due - time.monotonic())
             )
-
-
-def _told(error: WatchmanError) -> dict[str, str]:
-    return {"code": error.code, "cause": error.cause, "remedy": error.remedy}

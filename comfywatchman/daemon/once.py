@@ -16,6 +16,7 @@ from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.survey import STDIN, each_workflow
+from comfywatchman.daemon.tally import NoTally
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.messages import AnalyzeWorkflow, Event, ModelMoved, ModelRemoved
 from comfywatchman.domain.references import Analysis, WorkflowContent
@@ -47,7 +48,9 @@ def fix_once(
         asked = [_on_disk(path, stack) for path in each_workflow(paths)]
         changed = threading.Event()
         readers = [observe, lambda _event: changed.set()]
-        engine = Engine.build(settings, place, readers, os.environ, download=True, lasting=False)
+        engine = Engine.build(
+            settings, place, readers, os.environ, NoTally(), download=True, lasting=False
+        )
         stack.callback(engine.stop)
         take_stock(engine, place)
         engine.desk.submit([AnalyzeWorkflow(path) for path, _ in asked])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import platform
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from comfywatchman.report.log import EventLog, Log, configure
 from comfywatchman.report.metrics import Build, Metrics
 from comfywatchman.server.feed import Feed
 from comfywatchman.server.http import HttpServer
+from comfywatchman.server.routes import HANDLER_NAMES
 from comfywatchman.server.token import load_or_make_token
 from comfywatchman.state.schema import REVISION
 
@@ -115,8 +117,9 @@ class _Daemon:
         self._loaded = loaded
         self._began = time.monotonic()
         self._metrics = Metrics.on_own_registry(
-            Build(version=version("comfywatchman"), revision="", schema=REVISION),
+            Build(version("comfywatchman"), "", platform.python_version(), REVISION),
             backends=loaded.settings.search_backends,
+            handlers=HANDLER_NAMES,
         )
         self._log = self._open_log(loaded.settings)
         self._events = EventLog(self._log)
@@ -143,7 +146,7 @@ class _Daemon:
                 return
             self._tell(DaemonStarted(place.comfyui_root, os.getpid()))
             running = Running.build(
-                settings, place, self._readers(), os.environ, download=self._download
+                settings, place, self._readers(), os.environ, self._metrics, download=self._download
             )
             stack.callback(self._stop, running)
             running.start()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.sweeps import Sweeps
+from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.timers import Timer, Timers
 from comfywatchman.daemon.watching import Check, Stop, SweepRequest, Watching, rule_for
 from comfywatchman.domain.messages import ErrorMet, Event, WatchDegraded, WatchStarted
@@ -59,6 +60,7 @@ class Running:
         place: Place,
         readers: Sequence[Callable[[Event], None]],
         environ: Mapping[str, str],
+        tally: Tally,
         *,
         download: bool,
     ) -> Running:
@@ -67,7 +69,9 @@ class Running:
         Raises:
             StateUnusable, DiskFailed: the database cannot be used.
         """
-        engine = Engine.build(settings, place, readers, environ, download=download, lasting=True)
+        engine = Engine.build(
+            settings, place, readers, environ, tally, download=download, lasting=True
+        )
         notices: SimpleQueue[Noticed | Stop] = SimpleQueue()
         requests: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
         watched = trees(place.workflow_dirs, place.layout.folders)
@@ -85,9 +89,10 @@ class Running:
             [tree.root for tree in watched if tree.kind == "models"],
             Settling(rule_for(place.workflow_dirs, settle_seconds)),
             models_of(place.layout.folders),
+            tally,
         )
         sweeps = Sweeps(
-            requests, notices, engine.desk, engine.reader, watched, watcher, settle_seconds
+            requests, notices, engine.desk, engine.reader, watched, watcher, settle_seconds, tally
         )
         running = cls(
             settings, place, engine, watched, watcher, watching, sweeps, notices, requests

@@ -12,6 +12,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.failures import tell_failure
+from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.watching import Check, Stop, SweepRequest
 from comfywatchman.disk.files import being_written
 from comfywatchman.domain.errors import Trouble, WatchmanError
@@ -49,11 +51,13 @@ class Sweeps:
     trees: Sequence[Tree]
     watcher: Watcher | None
     settle_seconds: float
+    tally: Tally
     on_swept: Callable[[Tree], None] = lambda _tree: None
     """Called after each whole tree that was there."""
     first_done: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     heartbeat: float = field(default_factory=time.time)
+    _failed: list[SweepRequest] = field(default_factory=list)
     _offline: dict[Path, Trouble] = field(default_factory=dict)
     _uncovered: dict[Path, int] = field(default_factory=dict)
     _on_first_done: Callable[[], None] = lambda: None
@@ -67,10 +71,23 @@ class Sweeps:
             if wanted is None:
                 return
             for one in wanted:
-                if isinstance(one, Check):
-                    self._check(one)
-                else:
-                    self.sweep(one)
+                self._carry_out(one)
+
+    def _carry_out(self, request: SweepRequest | Check) -> None:
+        """Do what is asked; what fails is told, and tried again with the next check."""
+        try:
+            if isinstance(request, SweepRequest):
+                self.sweep(request)
+                return
+            self._check(request)
+            while self._failed:
+                self.sweep(self._failed[0])
+                self._failed.pop(0)
+        except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
+            if isinstance(request, SweepRequest):
+                self._failed.append(request)
+                self.tally.count_failed_sweep(request.reason)
+            tell_failure("sweep", error)
 
     def sweep(self, request: SweepRequest) -> None:
         """Walk what *request* asks for and pass on what differs from the rows."""
@@ -126,7 +143,10 @@ class Sweeps:
         if check.probe:
             now = time.monotonic()
             if self.watcher.probe_failed(now):
+                self.tally.count_watch_restart("probe")
                 self.watcher.restart()
+            elif self.watcher.probe_answered():
+                self.tally.probe_succeeded()
             self.watcher.probe(now)
 
     def tell_root(self, change: RootChange) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.failures import tell_failure
+from comfywatchman.daemon.tally import Tally
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.files import Stamp
@@ -70,6 +73,7 @@ class Watching:
     model_roots: Sequence[Path]
     settling: Settling
     is_model: Callable[[str], bool]
+    tally: Tally
     heartbeat: float = field(default_factory=time.time)
     _leaving: dict[Path, float] = field(default_factory=dict)
 
@@ -85,7 +89,7 @@ class Watching:
                     return
                 if notice is None:
                     break
-                self._take(notice)
+                self._attempt(partial(self._take, notice))
                 try:
                     notice = self.inbox.get_nowait()
                 except Empty:
@@ -93,7 +97,15 @@ class Watching:
             else:
                 if notice is not None:
                     self.inbox.put(notice)
-            self._hand_over()
+            self._attempt(self._hand_over)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do *step*; what is lost when it fails, the next sweep finds."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
+            tell_failure("settle", error)
+            self.sweeps.put(SweepRequest("failure"))
 
     def _pause(self) -> float | None:
         """Seconds until there is something to look at; ``None`` while all is quiet."""
@@ -101,6 +113,7 @@ class Watching:
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _take(self, notice: Noticed) -> None:
+        self.tally.count_notifications(notice.kind.value)
         match notice.kind:
             case Notice.CHANGED | Notice.MOVED_HERE:
                 self._changed(notice.path, renamed=notice.kind is Notice.MOVED_HERE)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from comfywatchman.daemon.failures import tell_failure
 from comfywatchman.domain.errors import InternalError, WatchmanError
 from comfywatchman.pipeline.desk import Desk, Outcome
 from comfywatchman.state.jobs import JobRow
@@ -47,8 +48,8 @@ class Worker(threading.Thread):
             self.heartbeat = time.time()
             try:
                 busy = self._one(log)
-            except WatchmanError as error:  # the state itself cannot be written
-                log.warning("state.unwritable", error=_told(error), job=self._kind)
+            except Exception as error:  # noqa: BLE001 - the state itself cannot be read or written
+                tell_failure(self._kind, error)
                 self._stop_event.wait(_DISK_PAUSE)
                 continue
             if not busy and not self._stop_event.is_set():
@@ -75,7 +76,3 @@ class Worker(threading.Thread):
             return True
         self._desk.give_back(row, outcome)
         return True
-
-
-def _told(error: WatchmanError) -> dict[str, str]:
-    return {"code": error.code, "cause": error.cause, "remedy": error.remedy}

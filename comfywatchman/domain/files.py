@@ -147,11 +147,14 @@ class Folders:
         directory of its path, and under the first two where a pack is known to list those.
         """
         found = False
+        text = path.as_posix()
+        # Text, since comparing paths costs ten times as much and this runs for every file.
         for folder in self.table.values():
             for root in folder.roots:
-                if root in path.parents:
+                prefix = f"{root.as_posix()}/"
+                if text.startswith(prefix):
                     found = True
-                    yield folder.name, path.relative_to(root).as_posix()
+                    yield folder.name, text.removeprefix(prefix)
         if not found and self.models_root in path.parents:
             relative = path.relative_to(self.models_root)
             if len(relative.parts) > 1:

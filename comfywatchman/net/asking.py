@@ -110,7 +110,7 @@ class Net:
         try:
             yield Reply(response, hops[-1], hops)
         finally:
-            response.close()
+            _let_go(response)
 
     def _asked(
         self,
@@ -134,7 +134,7 @@ class Net:
             target = _target(response, hops[-1])
             if target is None or not _follows(follow, target, here):
                 return response, tuple(hops)
-            response.close()
+            _let_go(response)
             if len(hops) > MOST_REDIRECTS:
                 raise SourceUnavailable(
                     f"{first.name} redirects more than {MOST_REDIRECTS} times.",
@@ -175,6 +175,16 @@ class Net:
         except NETWORK_ERRORS as error:
             # Their texts hold the address with its query, so nothing of them is passed on.
             raise failure(error, origin.name) from None
+
+
+def _let_go(response: requests.Response) -> None:
+    """Close the connection, or keep it for the next question where the answer has no body.
+
+    Another answer's body would have to be read to its end first, however long or slow it is.
+    """
+    if response.request.method == "HEAD":
+        response.raw.drain_conn()
+    response.close()
 
 
 def _follows(follow: Follow, target: str, here: Origin) -> bool:

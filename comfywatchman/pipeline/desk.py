@@ -53,6 +53,8 @@ class Desk:
             kind: SimpleQueue() for kind in ("analyze", "resolve", "fetch", "index")
         }
     )
+    on_job: Callable[[str], None] = lambda _kind: None
+    """Told the kind of each job that did what it was asked for."""
     workers: dict[str, int] = field(default_factory=dict)
     """How many workers listen to each bell; one when not named."""
 
@@ -95,6 +97,8 @@ class Desk:
         if outcome.trouble is not None and outcome.retry_in is None and row.kind == "analyze":
             events = (*events, JobFailed(row.kind, row.key, outcome.trouble))
         self._after(events, kinds)
+        if outcome.trouble is None and not outcome.interrupted:
+            self.on_job(row.kind)
 
     def crashed(self, row: JobRow, trouble: Trouble) -> None:
         """Note that a job met a bug of ours; after a few times it is set aside."""

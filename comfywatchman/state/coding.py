@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from comfywatchman.domain.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 T = TypeVar("T")
 
@@ -21,7 +25,14 @@ def dumps(value: object) -> bytes:
 
 
 def loads(data: bytes, kind: type[T]) -> T:
-    return msgspec.json.decode(data, type=kind, dec_hook=_path_from)
+    value: T = _decoder(cast("Hashable", kind)).decode(data)
+    return value
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of *kind*; making one reads every annotation of a dataclass."""
+    return msgspec.json.Decoder(kind, dec_hook=_path_from)
 
 
 def trouble_bytes(trouble: Trouble | None) -> bytes | None:

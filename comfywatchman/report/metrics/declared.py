@@ -143,7 +143,7 @@ class Declared:
         self.watch_events = self._counts(
             "watch_events_total",
             "Notifications from the file system.",
-            kind=("created", "modified", "closed", "moved", "deleted", OTHER),
+            kind=("changed", "moved_here", "removed", "directory_changed", "overflow", OTHER),
         )
         self.overflows = self._counter(
             "watch_overflows_total", "Times that the kernel threw notifications away."
