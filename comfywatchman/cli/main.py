@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from comfywatchman.cli import analyze, config, demo, fix, inventory, run, schema, status
+from comfywatchman.cli import analyze, config, demo, fix, inventory, run, schema, status, talk
 from comfywatchman.cli.options import INTERRUPTED, USAGE, everywhere, loaded, telling_errors
 
 EXAMPLES = """\b
@@ -54,6 +54,9 @@ for command in (
     fix.fix,
     inventory.inventory,
     status.status,
+    talk.choose,
+    talk.retry,
+    talk.cancel,
     config.config,
     schema.schema,
 ):

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from comfywatchman.domain.errors import SettingsInvalid, Trouble
 
 _LARGEST = 1024 * 1024
@@ -52,6 +50,8 @@ def read_extra_paths(file: Path) -> tuple[tuple[ExtraPath, ...], tuple[Trouble, 
 
 
 def _sections(file: Path) -> dict[object, object]:
+    import yaml  # 2 MB that an installation without such a file does not need
+
     try:
         if file.stat().st_size > _LARGEST:
             raise SettingsInvalid(f"{file} is larger than {_LARGEST} bytes.", remedy=_REMEDY)

@@ -19,6 +19,7 @@ from comfywatchman.config.values import listen_address
 from comfywatchman.daemon.gauges import Gauges
 from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.lock import Owner, owning, write_owner
+from comfywatchman.daemon.memory import use_few_arenas
 from comfywatchman.daemon.orders import Orders
 from comfywatchman.daemon.serving import Running
 from comfywatchman.daemon.window import Live, View
@@ -98,6 +99,7 @@ def run_daemon(read: Callable[[], Loaded], *, download: bool) -> int:
         AddressInUse: the HTTP address is taken.
     """
     faulthandler.enable()
+    use_few_arenas()
     loaded = read()
     signals = Signals()
     with signals.heard(), owning(loaded.settings.state.directory, "run"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place
+from comfywatchman.daemon.memory import give_back
 from comfywatchman.daemon.sweeps import Sweeps
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.timers import Timer, Timers
@@ -171,13 +172,17 @@ class Running:
             Timer("poll", polled, self._poll),
             Timer("roots", CHECK_SECONDS, lambda: put(Check())),
             Timer("probe", PROBE_SECONDS, lambda: put(Check(probe=True))),
-            Timer("idle", IDLE_SECONDS, lambda: self.engine.desk.ring("analyze")),
+            Timer("idle", IDLE_SECONDS, self._tidy),
             Timer("revive", REVIVE_SECONDS, self._revive),
         )
 
     def _poll(self) -> None:
         for root in self.watcher.polled_roots():
             self.requests.put(SweepRequest("poll", root))
+
+    def _tidy(self) -> None:
+        self.engine.desk.ring("analyze")
+        give_back()
 
     def _revive(self) -> None:
         kinds = self.engine.keeper.write(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comfywatchman.daemon.lock import Owner, owner_of
+from comfywatchman.domain.candidates import Candidate
 from comfywatchman.state import jobs, models, store, workflows
 from comfywatchman.state.keeper import Reader
 
@@ -26,7 +27,8 @@ class JobNow:
 class ChoiceNow:
     folder: str
     name: str
-    candidates: int
+    candidates: tuple[Candidate, ...]
+    """Answered by their place in this list, from 1."""
     code: str
     cause: str
     remedy: str
@@ -92,5 +94,5 @@ def _job(row: jobs.JobRow) -> JobNow:
 def _choice(choice: workflows.Choice) -> ChoiceNow:
     told = choice.trouble
     return ChoiceNow(
-        choice.folder, choice.name, len(choice.candidates), told.code, told.cause, told.remedy
+        choice.folder, choice.name, choice.candidates, told.code, told.cause, told.remedy
     )

@@ -205,8 +205,8 @@ class View:
     def workflows(self) -> Sequence[WorkflowLine]:
         if self.running is None:
             return ()
-        known = self.running.engine.reader.read(workflows.every)
-        lines = [_workflow(analysis, at) for analysis, at in known]
+        known = self.running.engine.reader.read(workflows.lines)
+        lines = [_workflow(line) for line in known]
         return sorted(lines, key=lambda line: (line.state == "ready", line.path))
 
     def workflow(self, workflow_id: str) -> Analysis | None:
@@ -243,7 +243,7 @@ class View:
             return ()
         found: dict[tuple[str | None, str], ReferenceLine] = {}
         with self.running.engine.reader.connect() as connection:
-            for analysis, _ in workflows.every(connection):
+            for analysis in workflows.every(connection):
                 for finding in with_answers(connection, analysis).findings:
                     reference = finding.reference
                     if not reference.active:
@@ -335,16 +335,15 @@ def job_line(row: JobRow) -> JobLine:
     )
 
 
-def _workflow(analysis: Analysis, at: float) -> WorkflowLine:
-    lacking = [f.reference for f in analysis.findings if f.lacking]
+def _workflow(line: workflows.Line) -> WorkflowLine:
     return WorkflowLine(
-        id=_id(analysis.path),
-        path=str(analysis.path),
-        state=analysis.state.value,
-        references=len(analysis.findings),
-        lacking=tuple(f"{reference.folder}/{reference.name}" for reference in lacking),
-        analyzed_at=_time(at),
-        error=analysis.content.trouble,
+        id=_id(line.path),
+        path=str(line.path),
+        state=line.state,
+        references=line.references,
+        lacking=line.lacking,
+        analyzed_at=_time(line.analyzed_at),
+        error=line.trouble,
     )
 
 

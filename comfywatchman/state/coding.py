@@ -21,7 +21,11 @@ _UNDECODABLE = "\0hex:"
 
 
 def dumps(value: object) -> bytes:
-    return _ENCODER.encode(value)
+    """Return *value* as JSON; text that quotes a name which is not UTF-8 is stored escaped."""
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_storable(msgspec.to_builtins(value, enc_hook=_path_to)))
 
 
 def loads(data: bytes, kind: type[T]) -> T:
@@ -70,6 +74,19 @@ def _path_from(kind: type, value: Any) -> Any:
     if value.startswith(_UNDECODABLE):
         return Path(os.fsdecode(bytes.fromhex(value.removeprefix(_UNDECODABLE))))
     return Path(value)
+
+
+def _storable(value: Any) -> Any:
+    """Walk JSON's own types; ``Any`` because that is what JSON is."""
+    match value:
+        case str():
+            return natural_key(value)
+        case dict():
+            return {key: _storable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_storable(each) for each in value]
+        case _:
+            return value
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_path_to)

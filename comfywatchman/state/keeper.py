@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from comfywatchman.domain.errors import DiskFull, StateUnusable
-
-if TYPE_CHECKING:
-    import sqlite3
 
 __all__ = ["Connection", "Keeper", "Reader"]
 # Connection is the one name of SQLAlchemy that others say: what they are handed to ask with.
@@ -51,8 +51,8 @@ class Keeper:
     def close(self) -> None:
         """Finish the transactions that were asked for, then close."""
         self._thread.submit(self._connection.close)
+        self._thread.submit(self._engine.dispose)
         self._thread.shutdown()
-        self._engine.dispose()
 
     def _in_transaction(self, change: Callable[[Connection], T]) -> T:
         try:
@@ -88,8 +88,13 @@ class Reader:
 
 
 def writing_engine(path: Path) -> Engine:
-    """Return an engine for the one connection that writes."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool)
+    """Return an engine for the one connection that writes; the thread that makes it owns it.
+
+    The path is no part of an address here: it may hold ``?`` and bytes that are not UTF-8.
+    """
+    engine = create_engine(
+        "sqlite://", poolclass=StaticPool, creator=lambda: sqlite3.connect(os.fsencode(path))
+    )
     event.listen(engine, "connect", _set_up_writer)
     event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -107,12 +112,13 @@ def memory_engine() -> Engine:
 
 def reading_engine(path: Path) -> Engine:
     """Return an engine whose connections can change nothing."""
+    address = f"file:{quote(os.fsencode(path))}?mode=ro"
     engine = create_engine(
-        f"sqlite:///file:{_quoted(path)}?mode=ro&uri=true",
+        "sqlite://",
         poolclass=QueuePool,
         pool_size=2,
         max_overflow=8,
-        connect_args={"check_same_thread": False},
+        creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False),
     )
     event.listen(engine, "connect", _set_up_reader)
     return engine
@@ -129,17 +135,28 @@ def check_header(path: Path, application_id: int) -> None:
     with path.open("rb") as file:
         header = file.read(100)
     found = int.from_bytes(header[68:72], "big")
-    if not header.startswith(b"SQLite format 3\0") or found not in (0, application_id):
+    if found == application_id:
+        return
+    if not header.startswith(b"SQLite format 3\0") or found != 0 or _holds_tables(path):
         raise StateUnusable(
             f"{path} is not a database of comfywatchman.",
             remedy="Move it away, or name another place with state.directory.",
         )
 
 
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
+def _holds_tables(path: Path) -> bool:
+    """Whether there are tables in a file whose header names nobody.
 
-    return quote(str(path))
+    Ours has the name in its log, and not in its header, if it was never closed.
+    """
+    engine = reading_engine(path)
+    try:
+        with engine.connect() as connection:
+            named = connection.exec_driver_sql("PRAGMA application_id").scalar()
+            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar()
+    finally:
+        engine.dispose()
+    return not named and bool(tables)
 
 
 def _set_up_writer(connection: sqlite3.Connection, _record: Any) -> None:

@@ -5,13 +5,16 @@ A copy of the database is made beside it first (``VACUUM INTO``), named after it
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from comfywatchman.state.keeper import writing_engine
 
@@ -25,13 +28,11 @@ def configuration(path: Path) -> Config:
 
 def back_up(path: Path) -> Path:
     """Write a copy of the database beside it and return where."""
-    engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    with closing(sqlite3.connect(os.fsencode(path), isolation_level=None)) as connection:
+        (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         copy = path.with_name(f"{path.name}.before-{found}")
         copy.unlink(missing_ok=True)
-        connection.execute(text("VACUUM INTO :copy"), {"copy": str(copy)})
-    engine.dispose()
+        connection.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(copy),))
     return copy
 
 

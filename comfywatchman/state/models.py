@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import ModelFile, Stamp
 from comfywatchman.state.coding import searchable, trouble_bytes, trouble_from
-from comfywatchman.state.schema import models, wants
+from comfywatchman.state.schema import beneath, models, wants
 
 _STAMP = (models.c.device, models.c.inode, models.c.size, models.c.mtime_ns, models.c.ctime_ns)
 
@@ -85,7 +85,7 @@ def forget(connection: Connection, path: Path) -> None:
 
 def below(connection: Connection, path: Path) -> list[Path]:
     """Return the known files at *path*, and, were it a directory, below it."""
-    inside = and_(models.c.path > Path(f"{path}/"), models.c.path < Path(f"{path}0"))
+    inside = and_(models.c.path > beneath(path), models.c.path < beneath(path, b"0"))
     question = select(models.c.path).where(or_(models.c.path == path, inside))
     return list(connection.execute(question).scalars())
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    literal,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,14 @@ class PathColumn(TypeDecorator[Path]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Path | None:
         return None if value is None else Path(os.fsdecode(value))
+
+
+def beneath(path: Path, end: bytes = b"/") -> ColumnElement[bytes]:
+    """Return the bytes that begin whatever lies below *path*, which no `Path` can spell.
+
+    ``b"0"`` is the byte after ``b"/"``, and so the end of that range.
+    """
+    return literal(os.fsencode(path) + end, LargeBinary)
 
 
 class Unsigned(TypeDecorator[int]):
@@ -99,6 +109,9 @@ workflows = Table(
     Column("sha256", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("analyzed_at", Float, nullable=False),
+    Column("reference_count", Integer, nullable=False),
+    Column("lacking", LargeBinary, nullable=False),  # folder/name of each, for lists
+    Column("trouble", LargeBinary),
     Column("analysis", LargeBinary, nullable=False),
     Index("workflows_by_directory", "directory"),
 )

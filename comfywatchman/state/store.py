@@ -42,8 +42,8 @@ def open_keeper(directory: Path) -> Keeper:
             f"The state directory {directory} cannot be made: {error.strerror}.",
             remedy="Name another one with state.directory, or make it writable.",
         ) from error
-    check_header(path, APPLICATION_ID)
     try:
+        check_header(path, APPLICATION_ID)
         _bring_up(path)
         return Keeper(writing_engine(path))
     except DatabaseError as error:

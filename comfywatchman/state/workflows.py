@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.messages import ModelPlaced, ReferenceAmbiguous
-from comfywatchman.domain.references import Analysis
-from comfywatchman.state.coding import dumps, loads, searchable
-from comfywatchman.state.schema import choices, placements, timers, wants, workflows
+from comfywatchman.domain.references import Analysis, Finding
+from comfywatchman.state.coding import dumps, loads, searchable, trouble_bytes, trouble_from
+from comfywatchman.state.schema import beneath, choices, placements, timers, wants, workflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,19 @@ class Choice:
     asked_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A workflow in short."""
+
+    path: Path
+    state: str
+    analyzed_at: float
+    references: int
+    lacking: tuple[str, ...]
+    """``folder/name`` of each model that is not here."""
+    trouble: Trouble | None
+
+
 def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: float) -> None:
     """Store an analysis and what its workflow wants, in place of what was known."""
     values = {
@@ -36,6 +50,9 @@ def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: f
         "sha256": analysis.sha256,
         "state": analysis.state.value,
         "analyzed_at": now,
+        "reference_count": len(analysis.findings),
+        "lacking": dumps([spelled(f) for f in analysis.findings if f.lacking]),
+        "trouble": trouble_bytes(analysis.content.trouble),
         "analysis": dumps(analysis),
         **{
             name: getattr(stamp, name, None)
@@ -53,6 +70,12 @@ def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: f
     rows = {(row["folder"], row["name"]): row for row in _wants(analysis)}
     if rows:
         connection.execute(insert(wants), list(rows.values()))
+
+
+def spelled(finding: Finding) -> str:
+    """Return how a person names what a finding is about."""
+    reference = finding.reference
+    return natural(f"{reference.folder or '?'}/{reference.name}")
 
 
 def _wants(analysis: Analysis) -> list[dict[str, object]]:
@@ -89,7 +112,7 @@ def forget(connection: Connection, path: Path) -> None:
 
 def below(connection: Connection, path: Path) -> list[Path]:
     """Return the known workflows at *path*, and, were it a directory, below it."""
-    inside = and_(workflows.c.path > Path(f"{path}/"), workflows.c.path < Path(f"{path}0"))
+    inside = and_(workflows.c.path > beneath(path), workflows.c.path < beneath(path, b"0"))
     question = select(workflows.c.path).where(or_(workflows.c.path == path, inside))
     return list(connection.execute(question).scalars())
 
@@ -177,12 +200,35 @@ def paths(connection: Connection) -> list[Path]:
     return list(connection.execute(select(workflows.c.path)).scalars())
 
 
-def every(connection: Connection) -> list[tuple[Analysis, float]]:
-    """Return each analysis with its time, by path."""
-    rows = connection.execute(
-        select(workflows.c.analysis, workflows.c.analyzed_at).order_by(workflows.c.path)
+def every(connection: Connection) -> Iterator[Analysis]:
+    """Yield each analysis, by path, one in memory at a time."""
+    for path in paths(connection):
+        found = one(connection, path)
+        if found is not None:
+            yield found
+
+
+def lines(connection: Connection) -> list[Line]:
+    """Return each workflow in short, by path."""
+    columns = (
+        workflows.c.path,
+        workflows.c.state,
+        workflows.c.analyzed_at,
+        workflows.c.reference_count,
+        workflows.c.lacking,
+        workflows.c.trouble,
     )
-    return [(loads(row.analysis, Analysis), row.analyzed_at) for row in rows]
+    return [
+        Line(
+            row.path,
+            row.state,
+            row.analyzed_at,
+            row.reference_count,
+            tuple(loads(row.lacking, list[str])),
+            trouble_from(row.trouble),
+        )
+        for row in connection.execute(select(*columns).order_by(workflows.c.path))
+    ]
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -1,0 +1,132 @@
+"""``choose``, ``retry``, ``cancel``: words to the running daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from comfywatchman.cli.options import (
+    DONE,
+    as_json,
+    everywhere,
+    loaded,
+    note,
+    print_json,
+    telling_errors,
+)
+
+if TYPE_CHECKING:
+    from comfywatchman.config.load import Loaded
+
+_SECONDS = 15
+
+
+CHOOSE = """\b
+Examples:
+  comfywatchman status
+  comfywatchman choose loras/detail.safetensors 1
+"""
+
+
+@click.command(epilog=CHOOSE)
+@everywhere
+@click.argument("reference", metavar="REFERENCE")
+@click.argument("candidate", type=click.IntRange(min=1), metavar="CANDIDATE")
+@as_json
+@telling_errors
+def choose(
+    config: Path | None, comfyui_root: Path | None, reference: str, candidate: int, json_: bool
+) -> int:
+    """Answer a question. REFERENCE is folder/name as `status` shows it, CANDIDATE its number."""
+    from comfywatchman.server.window import choice_id
+
+    found = loaded(config, comfyui_root)
+    folder, _, name = reference.partition("/")
+    path = f"choices/{choice_id(folder, name)}"
+    answer = _post(found, path, {"candidate": candidate - 1})
+    return _told(answer, f"{reference} is being fetched.", json_=json_)
+
+
+@click.command(epilog="\b\nExample:\n  comfywatchman retry 17\n")
+@everywhere
+@click.argument("job", type=int, metavar="JOB")
+@as_json
+@telling_errors
+def retry(config: Path | None, comfyui_root: Path | None, job: int, json_: bool) -> int:
+    """Try a job again now; its number is in `status`."""
+    answer = _post(loaded(config, comfyui_root), f"jobs/{job}/retry", {})
+    return _told(answer, f"Job {job} is tried again.", json_=json_)
+
+
+@click.command(epilog="\b\nExample:\n  comfywatchman cancel 17\n")
+@everywhere
+@click.argument("job", type=int, metavar="JOB")
+@as_json
+@telling_errors
+def cancel(config: Path | None, comfyui_root: Path | None, job: int, json_: bool) -> int:
+    """Give a waiting job up; what was fetched of it so far stays for another try."""
+    answer = _post(loaded(config, comfyui_root), f"jobs/{job}/cancel", {})
+    return _told(answer, f"Job {job} is canceled.", json_=json_)
+
+
+def _told(answer: Any, text: str, *, json_: bool) -> int:
+    if json_:
+        print_json(answer)
+    else:
+        note(text)
+    return DONE
+
+
+def _post(found: Loaded, path: str, body: dict[str, int]) -> Any:
+    """Ask the daemon of these settings for something.
+
+    Raises:
+        SourceUnavailable: no daemon runs, or it has no server.
+        WatchmanError: what the daemon answered.
+    """
+    import requests
+
+    from comfywatchman.daemon.lock import owner_of
+    from comfywatchman.domain.errors import SourceUnavailable
+    from comfywatchman.server.token import load_or_make_token
+
+    settings = found.settings
+    owner = owner_of(settings.state.directory)
+    if owner is None or owner.address is None:
+        raise SourceUnavailable(
+            "No daemon with an HTTP server runs on this state.",
+            remedy="Start one with `comfywatchman run` (http.listen must not be empty).",
+        )
+    token = load_or_make_token(settings.http.token_file or settings.state.directory / "http-token")
+    session = requests.Session()
+    session.trust_env = False
+    try:
+        answer = session.post(
+            f"http://{owner.address}/api/v1/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {token.reveal()}"},
+            timeout=_SECONDS,
+        )
+        value = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise SourceUnavailable(
+            f"The daemon at {owner.address} does not answer.", remedy="Look at its log."
+        ) from error
+    if not answer.ok:
+        raise _refusal(value)
+    return value
+
+
+def _refusal(value: Any) -> Exception:
+    from comfywatchman.domain.errors import WatchmanError
+
+    told = value.get("error", {}) if isinstance(value, dict) else {}
+
+    class Refused(WatchmanError):
+        """What the daemon answered, with its own code."""
+
+        code = str(told.get("code", "internal-error"))
+
+    return Refused(str(told.get("cause", "It refused.")), remedy=str(told.get("remedy", "")))
