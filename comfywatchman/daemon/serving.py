@@ -93,7 +93,15 @@ class Running:
             tally,
         )
         sweeps = Sweeps(
-            requests, notices, engine.desk, engine.reader, watched, watcher, settle_seconds, tally
+            requests,
+            notices,
+            engine.desk,
+            engine.reader,
+            watched,
+            watcher,
+            place.layout.folders,
+            settle_seconds,
+            tally,
         )
         running = cls(
             settings, place, engine, watched, watcher, watching, sweeps, notices, requests

@@ -12,12 +12,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+import structlog
+
 from comfywatchman.daemon.failures import tell_failure
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.watching import Check, Stop, SweepRequest
 from comfywatchman.disk.files import being_written
 from comfywatchman.domain.errors import Trouble, WatchmanError
-from comfywatchman.domain.files import Stamp
+from comfywatchman.domain.files import Folders, Stamp
 from comfywatchman.domain.messages import (
     ErrorMet,
     Event,
@@ -29,6 +31,7 @@ from comfywatchman.domain.messages import (
     WatchDegraded,
 )
 from comfywatchman.pipeline.desk import Desk
+from comfywatchman.pipeline.leftovers import remove_leftovers
 from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, sweep_tree
 from comfywatchman.state import models
 from comfywatchman.watch.notice import Notice, Noticed, RootChange, RootState
@@ -50,6 +53,7 @@ class Sweeps:
     reader: Reader
     trees: Sequence[Tree]
     watcher: Watcher | None
+    folders: Folders
     settle_seconds: float
     tally: Tally
     on_swept: Callable[[Tree], None] = lambda _tree: None
@@ -107,11 +111,18 @@ class Sweeps:
         if whole:
             self.first_done.set()
             self._on_first_done()
+            self._tidy()
             drift = () if request.reason == "start" else tuple(counts.items())
             duration = time.monotonic() - started
             self.desk.tell(
                 SweepFinished(request.reason, duration, files["workflows"], files["models"], drift)
             )
+
+    def _tidy(self) -> None:
+        """Remove what interrupted downloads left for good."""
+        roots = [tree.root for tree in self.trees if tree.kind == "models"]
+        for path in remove_leftovers(roots, self.folders, self.reader):
+            structlog.get_logger("sweep").info("part.removed", path=path)
 
     def _with_waiting(self, first: _Request) -> list[SweepRequest | Check] | None:
         """Fold what was asked meanwhile into as few walks as will do; ``None`` to stop."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look, measure
+from comfywatchman.disk.part import remove_part
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import (
     DownloadOff,
@@ -81,7 +82,9 @@ class Fetcher:
         first = job.sources[0]
         target = plan(self.folders, job.folder, job.name, fingerprint=first.sha256 or first.url)
         if look(target.final) is not None:
-            return self._settled_already(job, target)
+            events = self._settled_already(job, target)
+            remove_part(target.part)
+            return events
         if first.sha256 is not None:
             linked = self._from_here(job, target, first.sha256)
             if linked is not None:
@@ -114,6 +117,7 @@ class Fetcher:
         for file in self._same_bytes(job, sha256):
             if not link_existing(file.path, target, self.stop):
                 continue
+            remove_part(target.part)
             measured = Measured(file.size, sha256)
             return ModelPlaced(
                 job.folder,
