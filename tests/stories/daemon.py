@@ -118,7 +118,8 @@ class Daemon:
                 for key, value in fields.items()
             )
 
-        return self.when(lambda: next(filter(matches, self.lines[after:]), None), limit, event)
+        found = self.when(lambda: next(filter(matches, self.lines[after:]), None), limit, event)
+        return dict(found)
 
     def when(self, look: Callable[[], Any], limit: float = LIMIT, what: str = "") -> Any:
         """Return the first true answer of *look*, asked again with each line of the log."""
@@ -148,7 +149,13 @@ class Daemon:
         """End it as a power cut of the process would."""
         self.process.kill()
         self.process.wait(LIMIT)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Read the log to its end and close it, after the process has ended."""
         self._reader.join(LIMIT)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
     def stop(self, limit: float = LIMIT) -> float:
         """Ask it to stop; return the seconds it took."""
@@ -156,7 +163,7 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(limit)
         took = time.monotonic() - began
-        self._reader.join(LIMIT)
+        self.hang_up()
         assert self.process.returncode == 0, b"".join(self.raw[-20:]).decode()
         return took
 
@@ -190,4 +197,6 @@ def running(tree: Tree, *arguments: str) -> Iterator[Daemon]:
             try:
                 daemon.process.wait(10)
             except subprocess.TimeoutExpired:
-                daemon.kill()
+                daemon.process.kill()
+                daemon.process.wait(LIMIT)
+        daemon.hang_up()
