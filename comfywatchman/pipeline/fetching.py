@@ -159,7 +159,7 @@ class Fetcher:
         return found
 
     def _from_sources(self, job: FetchModel, row: JobRow, target: Target) -> list[Event]:
-        """Try the mirrors in order; what one refuses for good another may give."""
+        """Try the mirrors in order; what one refuses for good another may give, now or later."""
         refused: WatchmanError | None = None
         for source in job.sources:
             try:
@@ -167,7 +167,8 @@ class Fetcher:
             except WatchmanError as error:
                 if error.retryable and error.code != "source-unavailable":
                     raise
-                refused = refused or error
+                if refused is None or (error.retryable and not refused.retryable):
+                    refused = error
         assert refused is not None  # noqa: S101 - a job has at least one source
         raise refused
 

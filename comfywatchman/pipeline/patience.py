@@ -10,7 +10,7 @@ from comfywatchman.state.jobs import backoff
 HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed"})
 """Troubles of this machine: they last until somebody acts, and pass at once when cured."""
 
-HERE_SECONDS = 30.0
+HERE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Patience:
 
         What a source refuses for good is not asked again; what may pass is tried a few times
         with growing pauses, never sooner than the source asked for; what is wrong on this
-        machine is looked at again every half minute.
+        machine is looked at again every ten seconds.
         """
         trouble = error.trouble()
         if not error.retryable:
