@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from comfywatchman.demo.hub import Hub  # noqa: E402 - the path comes first
-from comfywatchman.demo.templates import Template, Templates  # noqa: E402
-from tests.stories.daemon import Daemon, Tree, start  # noqa: E402
+from comfywatchman.demo.templates import Template, Templates  # noqa: E402 - the path comes first
+from tests.stories.daemon import Daemon, Tree, start  # noqa: E402 - the path comes first
 
 DROPS = 200
 BURST = 300

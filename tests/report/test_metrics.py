@@ -253,7 +253,7 @@ def test_what_is_told_beside_events_is_counted() -> None:
     metrics.count_job("fetch")
     metrics.count_hash("changed")
     metrics.count_database_error("busy")
-    metrics.count_notifications("created", 1000)
+    metrics.count_notifications("changed", 1000)
     metrics.count_watch_restart("probe")
     metrics.count_resume("restarted")
     metrics.count_webhook("delivered")
@@ -265,6 +265,6 @@ def test_what_is_told_beside_events_is_counted() -> None:
     assert value(metrics, "http_requests_total", handler="status", code="200") == 1
     assert value(metrics, "http_requests_total", handler="other", code="other") == 1
     assert value(metrics, "jobs_total", kind="fetch", result="done") == 1
-    assert value(metrics, "watch_events_total", kind="created") == 1000
+    assert value(metrics, "watch_events_total", kind="changed") == 1000
     assert value(metrics, "sweeps_total", reason="timer", result="failed") == 1
     assert value(metrics, "watch_last_probe_success_timestamp_seconds") > 0

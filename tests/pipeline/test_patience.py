@@ -1,0 +1,73 @@
+"""What becomes of a job that did not work."""
+
+from __future__ import annotations
+
+import pytest
+
+from comfywatchman.domain.errors import (
+    BeingFetched,
+    DiskFailed,
+    DiskFull,
+    FolderNotWritable,
+    RateLimited,
+    SourceMissing,
+    SourceUnavailable,
+    UrlRefused,
+    VerificationFailed,
+    WatchmanError,
+)
+from comfywatchman.pipeline.patience import HERE, HERE_SECONDS, Patience
+from comfywatchman.state.jobs import PASSING
+
+DAEMON = Patience(3)
+COMMAND = Patience(3, lasting=False)
+
+
+def met(kind: type[WatchmanError], retry_after: float | None = None) -> WatchmanError:
+    return kind("It failed.", remedy="Do something.", retry_after=retry_after)
+
+
+@pytest.mark.parametrize("kind", [SourceMissing, UrlRefused, VerificationFailed])
+def test_what_is_refused_for_good_is_not_tried_again(kind: type[WatchmanError]) -> None:
+    verdict = DAEMON.judge(met(kind), 0)
+
+    assert verdict.retry_in is None
+    assert verdict.trouble == met(kind).trouble()
+
+
+@pytest.mark.parametrize("kind", [SourceUnavailable, RateLimited, BeingFetched])
+def test_what_may_pass_is_tried_a_few_times_with_growing_pauses(kind: type[WatchmanError]) -> None:
+    pauses = [DAEMON.judge(met(kind), attempts).retry_in for attempts in range(5)]
+
+    assert pauses[3:] == [None, None]
+    for attempts, pause in enumerate(pauses[:3]):
+        assert pause is not None
+        assert 2.0**attempts / 2 <= pause <= 2.0**attempts
+
+
+def test_a_source_is_never_asked_sooner_than_it_wants() -> None:
+    assert DAEMON.judge(met(RateLimited, retry_after=77.0), 0).retry_in == 77.0
+
+
+@pytest.mark.parametrize("kind", [DiskFull, FolderNotWritable, DiskFailed])
+def test_what_is_wrong_here_is_looked_at_again_for_ever(kind: type[WatchmanError]) -> None:
+    for attempts in (0, 3, 1000):
+        assert DAEMON.judge(met(kind), attempts).retry_in == HERE_SECONDS
+
+
+@pytest.mark.parametrize("kind", [DiskFull, FolderNotWritable, DiskFailed])
+def test_a_command_does_not_wait_for_this_machine_to_be_cured(kind: type[WatchmanError]) -> None:
+    assert COMMAND.judge(met(kind), 0).retry_in is None
+
+
+def test_with_no_retries_nothing_is_tried_again() -> None:
+    assert Patience(0).judge(met(SourceUnavailable), 0).retry_in is None
+
+
+def test_what_passes_by_itself_is_what_errors_call_retryable() -> None:
+    """The codes stand in three tables; none may say another thing than the error itself."""
+    retryable = {kind.code for kind in WatchmanError.__subclasses__() if kind.retryable}
+
+    assert retryable >= HERE
+    assert retryable >= PASSING
+    assert PASSING >= HERE

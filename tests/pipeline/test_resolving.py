@@ -1,0 +1,164 @@
+"""From a missing reference to a source, or to a question for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from comfywatchman.domain.candidates import Candidate, Grade, Wanted
+from comfywatchman.domain.errors import SourceUnavailable, WatchmanError
+from comfywatchman.domain.files import Folders
+from comfywatchman.domain.messages import (
+    AnalyzeWorkflow,
+    Cause,
+    ReferenceAmbiguous,
+    ReferenceResolved,
+    ReferenceUnresolved,
+    ResolveReference,
+    SearchAsked,
+    WorkflowAnalyzed,
+)
+from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.patience import Patience
+from comfywatchman.pipeline.resolving import Resolver
+from comfywatchman.pipeline.sweeping import found_model
+from comfywatchman.resolve.ranking import Auto
+from tests.pipeline.office import Office, put_model
+from tests.state.rows import HASH, OTHER_HASH, analysis, finding, says, stamp
+
+A = Path("/wf/a.json")
+PROVEN = Candidate(
+    "workflow", "https://hub.example/x", "x.safetensors", 10, HASH, Grade.B, ("Known.",)
+)
+
+
+@dataclass
+class Shelf:
+    """A backend that offers what it is given."""
+
+    offers: Sequence[Candidate] = ()
+    error: WatchmanError | None = None
+    name: str = "workflow"
+    asked: list[Wanted] = field(default_factory=list)
+
+    def search(self, wanted: Wanted) -> Sequence[Candidate]:
+        self.asked.append(wanted)
+        if self.error is not None:
+            raise self.error
+        return self.offers
+
+
+def resolve(
+    office: Office,
+    folders: Folders,
+    *shelves: Shelf,
+    auto: Auto = "exact",
+    name: str = "x.safetensors",
+    folder: str = "loras",
+    attempts: int = 0,
+) -> Outcome:
+    office.desk.submit([ResolveReference(folder, name)])
+    row = replace(office.take("resolve"), attempts=attempts)
+    resolver = Resolver(
+        shelves, folders, office.reader, office.desk.tell, auto, frozenset(), Patience(3)
+    )
+    return resolver.step(row)
+
+
+def test_a_proven_offer_is_chosen(office: Office, folders: Folders) -> None:
+    outcome = resolve(office, folders, Shelf([PROVEN]))
+
+    assert outcome.events == (ReferenceResolved("loras", "x.safetensors", (PROVEN,)),)
+    assert [type(event) for event in office.told] == [SearchAsked]
+
+
+def test_the_backends_are_told_all_that_workflows_say(office: Office, folders: Folders) -> None:
+    row = finding("x.safetensors", declared=(says("https://hub.example/x", HASH),))
+    office.happens(WorkflowAnalyzed(analysis(A, row), 0.1, stamp=stamp()))
+    shelf = Shelf()
+    resolve(office, folders, shelf)
+
+    assert shelf.asked == [Wanted("loras", "x.safetensors", ("https://hub.example/x",), (HASH,))]
+
+
+def test_two_different_files_are_a_question_for_a_person(office: Office, folders: Folders) -> None:
+    other = replace(PROVEN, url="https://other.example/x", sha256=OTHER_HASH)
+    outcome = resolve(office, folders, Shelf([PROVEN, other]))
+
+    (event,) = outcome.events
+    assert isinstance(event, ReferenceAmbiguous)
+    assert set(event.candidates) == {PROVEN, other}
+    assert outcome.retry_in is None
+
+
+def test_where_nothing_is_fetched_unattended_a_good_offer_is_a_question_too(
+    office: Office, folders: Folders
+) -> None:
+    (event,) = resolve(office, folders, Shelf([PROVEN]), auto="ask").events
+
+    assert isinstance(event, ReferenceAmbiguous)
+
+
+def test_a_model_that_nobody_has_is_told_once_and_ends_the_job(
+    office: Office, folders: Folders
+) -> None:
+    outcome = resolve(office, folders, Shelf(), Shelf(name="catalog"))
+
+    (event,) = outcome.events
+    assert isinstance(event, ReferenceUnresolved)
+    assert event.trouble.code == "nothing-found"
+    assert outcome.retry_in is None
+
+
+def test_a_backend_that_does_not_answer_is_asked_again_later(
+    office: Office, folders: Folders
+) -> None:
+    error = SourceUnavailable("It did not answer.", remedy="Wait.", retry_after=42.0)
+    outcome = resolve(office, folders, Shelf(error=error), Shelf(name="catalog"))
+
+    assert (outcome.events, outcome.retry_in) == ((), 42.0)
+    assert outcome.trouble == error.trouble()
+
+
+def test_a_backend_that_never_answers_is_given_up_with_its_reason(
+    office: Office, folders: Folders
+) -> None:
+    error = SourceUnavailable("It did not answer.", remedy="Wait.")
+    outcome = resolve(office, folders, Shelf(error=error), attempts=3)
+
+    assert outcome.events == (ReferenceUnresolved("loras", "x.safetensors", error.trouble()),)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "code"),
+    [
+        ("loras", "../x.safetensors", "unsafe-name"),
+        ("loras", "x.exe", "unsafe-name"),
+        ("custom_nodes", "x.safetensors", "unknown-folder"),
+        ("../custom_nodes", "x.safetensors", "unsafe-name"),
+    ],
+)
+def test_what_could_never_be_placed_is_not_asked_for(
+    office: Office, folders: Folders, folder: str, name: str, code: str
+) -> None:
+    shelf = Shelf([PROVEN])
+    outcome = resolve(office, folders, shelf, folder=folder, name=name)
+
+    assert outcome.trouble is not None
+    assert outcome.trouble.code == code
+    assert shelf.asked == []
+
+
+def test_a_model_that_came_meanwhile_is_not_asked_for(office: Office, folders: Folders) -> None:
+    office.happens(WorkflowAnalyzed(analysis(A, finding("x.safetensors")), 0.1, stamp=stamp()))
+    path = folders.models_root / "loras/x.safetensors"
+    put_model(path)
+    office.happens(*found_model(path))
+    shelf = Shelf([PROVEN])
+    outcome = resolve(office, folders, shelf)
+
+    assert outcome == Outcome(jobs=(AnalyzeWorkflow(A, Cause.ARRIVED),))
+    assert shelf.asked == []
