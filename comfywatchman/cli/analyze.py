@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,9 +69,10 @@ def analyze(
     chosen = format_ or ("json" if json_ else "text")
     click.echo(_rendered(report, chosen), nl=chosen == "json")
     if output_dir is not None:
-        for analysis in analyses:
+        names = _names([analysis.path for analysis in analyses], chosen)
+        for analysis, name in zip(analyses, names, strict=True):
             single = render.report_of([analysis], with_candidates=resolve)
-            _write(_rendered(single, chosen), output_dir, analysis.path, chosen)
+            _write(_rendered(single, chosen), output_dir, name)
     return exit_status(report)
 
 
@@ -88,11 +93,30 @@ def _rendered(report: Report, format_: str) -> str:
             return render.to_text(report)
 
 
-def _write(text: str, directory: Path, workflow: Path, format_: str) -> None:
-    """Write one report, over an older one of the same workflow."""
-    directory.mkdir(parents=True, exist_ok=True)
-    name = f"{workflow.name}.report{SUFFIXES[format_]}"
+def _names(workflows: Sequence[Path], format_: str) -> list[str]:
+    """Call each report after its workflow; those of one name are told apart by their paths."""
+    counts = Counter(path.name for path in workflows)
+    marks = {
+        path: f".{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+        for path in workflows
+        if counts[path.name] > 1
+    }
+    return [f"{path.name}{marks.get(path, '')}.report{SUFFIXES[format_]}" for path in workflows]
+
+
+def _write(text: str, directory: Path, name: str) -> None:
+    """Write one report, over an older one of the same workflow.
+
+    Raises:
+        FolderNotWritable, DiskFull, DiskFailed
+    """
+    from comfywatchman.disk.errors import writing_failed
+
     staged = directory / f".{name}.new"
-    staged.write_text(text, encoding="utf-8", errors="backslashreplace")
-    staged.replace(directory / name)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        staged.write_text(text, encoding="utf-8", errors="backslashreplace")
+        staged.replace(directory / name)
+    except OSError as error:
+        raise writing_failed(error, directory / name) from error
     note(f"Wrote {directory / name}.")

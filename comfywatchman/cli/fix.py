@@ -21,6 +21,7 @@ from comfywatchman.cli.options import (
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
+    from comfywatchman.domain.references import Analysis
     from comfywatchman.report.render.rows import Report
 
 EPILOG = """\b
@@ -78,11 +79,38 @@ def _plan(found: Loaded, paths: tuple[str, ...]) -> Report:
 def _fixed(found: Loaded, paths: tuple[str, ...], *, quiet: bool) -> Report:
     from comfywatchman.cli.progress import progress
     from comfywatchman.daemon.once import fix_once
+    from comfywatchman.domain.errors import StateLocked
     from comfywatchman.report import render
 
-    with progress(quiet=quiet) as observe:
-        analyses = fix_once(found.settings, paths, observe)
+    try:
+        with progress(quiet=quiet) as observe:
+            analyses = fix_once(found.settings, paths, observe)
+    except StateLocked:
+        analyses = _by_the_daemon(found, paths)
     return render.report_of(analyses, with_candidates=True)
+
+
+def _by_the_daemon(found: Loaded, paths: tuple[str, ...]) -> list[Analysis]:
+    """Let the daemon that owns the state do it: two would fetch the same file.
+
+    Raises:
+        StateLocked: no daemon, but another command owns the state.
+        FileUnreadable: a path that is not below its workflow directories.
+    """
+    from comfywatchman.cli.talk import post
+    from comfywatchman.daemon.lock import owner_of, owning
+    from comfywatchman.daemon.once import follow
+    from comfywatchman.daemon.survey import each_workflow
+
+    directory = found.settings.state.directory
+    owner = owner_of(directory)
+    if owner is None or owner.role != "run" or owner.address is None:
+        with owning(directory, "fix"):  # says who it is
+            return []
+    note(f"The daemon (process {owner.pid}) does it.")
+    files = list(each_workflow(paths))
+    post(found, "fix", {"workflows": [str(path) for path in files]})
+    return follow(found.settings, files)
 
 
 def _show(report: Report) -> None:

@@ -45,7 +45,7 @@ def choose(
     found = loaded(config, comfyui_root)
     folder, _, name = reference.partition("/")
     path = f"choices/{choice_id(folder, name)}"
-    answer = _post(found, path, {"candidate": candidate - 1})
+    answer = post(found, path, {"candidate": candidate - 1})
     return _told(answer, f"{reference} is being fetched.", json_=json_)
 
 
@@ -56,7 +56,7 @@ def choose(
 @telling_errors
 def retry(config: Path | None, comfyui_root: Path | None, job: int, json_: bool) -> int:
     """Try a job again now; its number is in `status`."""
-    answer = _post(loaded(config, comfyui_root), f"jobs/{job}/retry", {})
+    answer = post(loaded(config, comfyui_root), f"jobs/{job}/retry", {})
     return _told(answer, f"Job {job} is tried again.", json_=json_)
 
 
@@ -67,7 +67,7 @@ def retry(config: Path | None, comfyui_root: Path | None, job: int, json_: bool)
 @telling_errors
 def cancel(config: Path | None, comfyui_root: Path | None, job: int, json_: bool) -> int:
     """Give a waiting job up; what was fetched of it so far stays for another try."""
-    answer = _post(loaded(config, comfyui_root), f"jobs/{job}/cancel", {})
+    answer = post(loaded(config, comfyui_root), f"jobs/{job}/cancel", {})
     return _told(answer, f"Job {job} is canceled.", json_=json_)
 
 
@@ -79,7 +79,7 @@ def _told(answer: Any, text: str, *, json_: bool) -> int:
     return DONE
 
 
-def _post(found: Loaded, path: str, body: dict[str, int]) -> Any:
+def post(found: Loaded, path: str, body: dict[str, int] | dict[str, list[str]]) -> Any:
     """Ask the daemon of these settings for something.
 
     Raises:

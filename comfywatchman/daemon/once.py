@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,16 +18,16 @@ from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.survey import STDIN, each_workflow
 from comfywatchman.daemon.tally import NoTally
-from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.domain.errors import StateUnusable, WatchmanError
 from comfywatchman.domain.messages import AnalyzeWorkflow, Event, ModelMoved, ModelRemoved
 from comfywatchman.domain.references import Analysis, WorkflowContent
 from comfywatchman.pipeline.sweeping import Tree, found_model, models_of, sweep_tree
 from comfywatchman.pipeline.views import with_answers
-from comfywatchman.state import jobs, workflows
+from comfywatchman.state import jobs, store, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
-    from comfywatchman.state.keeper import Connection
+    from comfywatchman.state.keeper import Connection, Reader
 
 _LOOK_SECONDS = 0.2
 _OPEN = (jobs.WAITING, jobs.RUNNING)
@@ -55,10 +56,30 @@ def fix_once(
         take_stock(engine, place)
         engine.desk.submit([AnalyzeWorkflow(path) for path, _ in asked])
         engine.start()
-        while not _done(engine, [path for path, _ in asked]):
+        while not _done(engine.reader, [path for path, _ in asked]):
             changed.wait(_LOOK_SECONDS)
             changed.clear()
-        return [_standing(engine, path, shown) for path, shown in asked]
+        return [_standing(engine.reader, path, shown) for path, shown in asked]
+
+
+def follow(settings: Settings, paths: Sequence[Path]) -> list[Analysis]:
+    """Wait until the daemon that owns the state has nothing left to do for *paths*.
+
+    Raises:
+        StateUnusable: its database cannot be read.
+    """
+    reader = store.open_reader(settings.state.directory)
+    if reader is None:
+        raise StateUnusable(
+            f"The state in {settings.state.directory} cannot be read.",
+            remedy="Stop the daemon and run the command again.",
+        )
+    try:
+        while not _done(reader, paths):
+            time.sleep(_LOOK_SECONDS)
+        return [_standing(reader, path, path) for path in paths]
+    finally:
+        reader.close()
 
 
 def _on_disk(path: Path, stack: ExitStack) -> tuple[Path, Path]:
@@ -90,8 +111,8 @@ def take_stock(engine: Engine, place: Place) -> None:
         engine.desk.store(events)
 
 
-def _done(engine: Engine, paths: Sequence[Path]) -> bool:
-    with engine.reader.connect() as connection:
+def _done(reader: Reader, paths: Sequence[Path]) -> bool:
+    with reader.connect() as connection:
         return not any(_open(connection, path) for path in paths)
 
 
@@ -110,8 +131,8 @@ def _open(connection: Connection, path: Path) -> bool:
     return False
 
 
-def _standing(engine: Engine, path: Path, shown: Path) -> Analysis:
-    with engine.reader.connect() as connection:
+def _standing(reader: Reader, path: Path, shown: Path) -> Analysis:
+    with reader.connect() as connection:
         analysis = workflows.one(connection, path)
         if analysis is not None:
             return replace(with_answers(connection, analysis), path=shown)

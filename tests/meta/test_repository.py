@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LONG_MODULES: dict[str, str] = {
-    "tests/download/test_http_fetch.py": "one table of what servers do wrong, read beside one handler",
+    "tests/download/test_http_fetch.py": "one table of what servers do wrong, for one handler",
     "tests/watch/test_watcher.py": "one real watcher, each row of the kernel's behavior once",
 }
 """Module -> why it is one thought although it passes 400 lines."""

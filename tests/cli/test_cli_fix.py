@@ -1,0 +1,229 @@
+"""``comfywatchman fix``: the whole job, once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import time
+from pathlib import Path
+
+from comfywatchman.demo.hub import Hub
+from comfywatchman.demo.weights import weights
+from tests.cli.shell import LIMIT, Shell
+from tests.stories.daemon import Tree, running
+from tests.stories.made import Want, drop, has, prompt, text
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def names(tree: Tree) -> list[str]:
+    return list(tree.placed())
+
+
+def test_what_is_missing_is_placed_verified_and_a_second_run_fetches_nothing(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    wants = [has(hub, "a.safetensors"), has(hub, "b.safetensors", "vae")]
+    path = drop(tree.base / "w.json", *wants)
+    first = shell("fix", path, "--json")
+
+    assert first.status == 0
+    assert first.json["workflows"][0]["state"] == "ready"
+    assert {r["sha256"] for r in first.json["workflows"][0]["references"]} == {
+        hub.named(want.name).sha256 for want in wants
+    }
+    assert names(tree) == ["loras/a.safetensors", "vae/b.safetensors"]
+    for want in wants:
+        assert sha256(tree.models / want.where) == hub.named(want.name).sha256
+    asked = len(hub.requests)
+    second = shell("fix", path)
+    assert second.status == 0
+    assert len(hub.requests) == asked
+
+
+def test_a_person_sees_on_stderr_what_happens_and_on_stdout_how_it_stands(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    told = shell("fix", drop(tree.base / "w.json", has(hub, "a.safetensors")))
+
+    assert "placed, verified:" in told.err
+    assert "a.safetensors" in told.out
+    assert "placed" not in told.out
+
+
+def test_a_dry_run_says_what_would_be_fetched_and_fetches_nothing(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    path = drop(tree.base / "w.json", has(hub, "a.safetensors"))
+    told = shell("fix", path, "--dry-run", "--json")
+
+    assert told.status == 1
+    assert told.json["summary"]["bytes_to_download"] == hub.named("a.safetensors").size
+    assert hub.fetched() == {}
+    assert names(tree) == []
+    assert not tree.state.exists()
+
+
+def test_a_model_that_nobody_has_ends_with_1_and_its_reason_and_the_others_are_placed(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    gone = Want(
+        "gone.safetensors", url="https://huggingface.co/us/loras/resolve/main/gone.safetensors"
+    )
+    path = drop(tree.base / "w.json", has(hub, "a.safetensors"), gone, Want("unknown.safetensors"))
+    told = shell("fix", path, "--json")
+
+    rows = {row["name"]: row for row in told.json["workflows"][0]["references"]}
+    assert told.status == 1
+    assert rows["a.safetensors"]["state"] == "present"
+    assert rows["gone.safetensors"]["error"]["code"] == "source-missing"
+    assert rows["unknown.safetensors"]["error"]["code"] == "nothing-found"
+    assert names(tree) == ["loras/a.safetensors"]
+
+
+def test_a_second_run_asks_again_for_what_was_not_there_the_first_time(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    has(hub, "other.safetensors")  # so that the repository is there
+    late = "https://huggingface.co/us/loras/resolve/main/late.safetensors"
+    path = drop(tree.base / "w.json", Want("late.safetensors", url=late))
+    first = shell("fix", path)
+    hub.add(late)
+    second = shell("fix", path)
+
+    assert (first.status, second.status) == (1, 0)
+    assert names(tree) == ["loras/late.safetensors"]
+
+
+def test_a_model_that_is_here_under_another_folder_is_linked(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    want = has(hub, "a.safetensors")
+    other = tree.models / "checkpoints/a.safetensors"
+    other.write_bytes(hub.named("a.safetensors").read())
+    told = shell("fix", drop(tree.base / "w.json", want))
+
+    assert told.status == 0
+    assert (tree.models / want.where).samefile(other)
+    assert hub.fetched() == {}
+
+
+def test_a_workflow_from_standard_input_is_fixed_too(shell: Shell, tree: Tree, hub: Hub) -> None:
+    told = shell("fix", "-", "--json", stdin=text(has(hub, "a.safetensors")).encode())
+
+    assert (told.status, told.json["workflows"][0]["path"]) == (0, "-")
+    assert names(tree) == ["loras/a.safetensors"]
+
+
+def test_what_standard_input_wanted_is_not_kept_as_a_workflow(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    shell("fix", "-", stdin=text(has(hub, "a.safetensors")).encode())
+
+    assert shell("status", "--json").json["workflows"] == {}
+
+
+def test_the_api_form_is_fixed_from_what_the_catalog_knows(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    url = (
+        "https://huggingface.co/Comfy-Org/flux1-schnell/resolve/main/flux1-schnell-fp8.safetensors"
+    )
+    hub.add(url)
+    path = tree.base / "w.json"
+    path.write_text(json.dumps(prompt(Want("flux1-schnell-fp8.safetensors", "checkpoints"))))
+    told = shell("fix", path)
+
+    assert told.status == 0
+    assert names(tree) == ["checkpoints/flux1-schnell-fp8.safetensors"]
+
+
+def test_an_unreadable_workflow_ends_with_3_and_the_others_are_fixed(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    broken = tree.base / "broken.json"
+    broken.write_text("{")
+    told = shell("fix", broken, drop(tree.base / "w.json", has(hub, "a.safetensors")), "--json")
+
+    assert told.status == 3
+    assert [row["state"] for row in told.json["workflows"]] == ["unreadable", "ready"]
+
+
+def test_while_a_daemon_owns_the_state_nothing_is_done_and_it_is_named(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    with running(tree) as daemon:
+        told = shell("fix", drop(tree.base / "w.json", has(hub, "a.safetensors")))
+
+        code, cause, _ = told.the_error()
+        assert (told.status, code) == (3, "state-locked")
+        assert str(daemon.process.pid) in cause
+    assert hub.requests == []
+
+
+def test_a_person_s_ctrl_c_ends_it_with_130_and_a_later_call_goes_on(
+    tmp_path: Path,
+) -> None:
+    with Hub(sizes=(3_000_000, 3_000_000), throttle=1_000_000) as hub:
+        tree = Tree(tmp_path, hub.url, tuple(hub.hosts))
+        shell = Shell(tree)
+        path = drop(tree.base / "w.json", has(hub, "a.safetensors"))
+        fixing = shell.begin("fix", path)
+        assert fixing.stderr is not None
+        for line in fixing.stderr:
+            if line.startswith(b"fetching"):
+                break
+        part = _grown(tree)
+        began = time.monotonic()
+        fixing.send_signal(signal.SIGINT)
+        _, err = fixing.communicate(timeout=LIMIT)
+        took = time.monotonic() - began
+
+        assert fixing.returncode == 130
+        assert took < 5
+        assert err.rstrip().endswith(b"interrupted")
+        assert b"Traceback" not in err
+        assert names(tree) == [part.relative_to(tree.models).as_posix()]
+        kept = part.stat().st_size
+        told = shell("fix", path)
+        assert told.status == 0
+        assert "resuming loras/a.safetensors" in told.err
+        assert names(tree) == ["loras/a.safetensors"]
+        assert sha256(tree.models / "loras/a.safetensors") == hub.named("a.safetensors").sha256
+        assert [request.range for request in hub.requests if request.range] == [f"bytes={kept}-"]
+
+
+def _grown(tree: Tree) -> Path:
+    """Return the part of the only transfer once there are bytes in it."""
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        for name, path in tree.placed().items():
+            if name.endswith(".part") and path.stat().st_size > 100_000:
+                return path
+    raise AssertionError("no part grew")
+
+
+def test_a_model_in_a_workflow_that_hides_behind_a_wrong_hash_is_not_placed(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    good = has(hub, "a.safetensors")
+    told = shell(
+        "fix", drop(tree.base / "w.json", Want(good.name, url=good.url, sha256="0" * 64)), "--json"
+    )
+
+    (row,) = told.json["workflows"][0]["references"]
+    assert (told.status, row["error"]["code"]) == (1, "wrong-answer")
+    assert names(tree) == []
+
+
+def test_a_file_of_ours_with_other_bytes_is_left_alone(shell: Shell, tree: Tree, hub: Hub) -> None:
+    want = has(hub, "a.safetensors")
+    mine = tree.models / want.where
+    mine.write_bytes(weights("mine", 3000))
+    told = shell("fix", drop(tree.base / "w.json", want), "--json")
+
+    assert told.json["workflows"][0]["references"][0]["state"] == "present"
+    assert mine.read_bytes() == weights("mine", 3000)
