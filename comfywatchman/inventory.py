@@ -151,5 +151,5 @@ def _being_fetched(path: Path, status: os.stat_result) -> bool:
 def _corrupt(path: Path, problem: str) -> Trouble:
     return VerificationFailed(
         f"{path} is not what its name says: {problem}.",
-        remedy="Remove it, and the model is fetched again when a workflow needs it.",
+        remedy="Remove it and save the workflow that needs it again: then the model is fetched.",
     ).trouble()

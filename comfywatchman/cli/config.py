@@ -64,7 +64,12 @@ def check(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     """Read the settings and say what is wrong with them: all of it at once."""
     found = loaded(config, comfyui_root)
     if json_:
-        print_json({"path": found.path, "valid": True})
+        print_json({"path": found.path, "valid": True, "troubles": found.troubles})
+        return DONE
+    for trouble in found.troubles:
+        note(f"{trouble.code}: {trouble.cause} {trouble.remedy}")
+    if found.troubles:
+        note("The settings are right but for that.")
     else:
         note(f"The settings are right ({found.path or 'no file; defaults and environment'}).")
     return DONE

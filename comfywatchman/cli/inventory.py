@@ -51,5 +51,6 @@ def list_(config: Path | None, comfyui_root: Path | None, folder: str | None, js
         digest = row.sha256[:12] if row.sha256 else "-" * 12
         click.echo(f"{digest}  {row.size:>14,}  {row.folder}/{row.name}")
     total = sum({row.path: row.size for row in models}.values())
-    note(f"{len(models)} model files, {total:,} bytes below {place.layout.folders.models_root}.")
+    counted = "1 model file" if len(models) == 1 else f"{len(models)} model files"
+    note(f"{counted}, {total:,} bytes, ComfyUI at {place.comfyui_root}.")
     return DONE

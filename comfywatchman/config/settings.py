@@ -60,7 +60,9 @@ class Inventory(Section, frozen=True):
         Literal["background", "on-demand", "off"],
         Says("When the SHA-256 of a model is measured: by and by, when it is asked for, never."),
     ] = "background"
-    hash_workers: Annotated[int, Says("Files measured at the same time.", ge=1, le=16)] = 1
+    hash_workers: Annotated[
+        int, Says("Files measured at the same time.", ge=1, le=16, planned=True)
+    ] = 1
     yield_to_comfyui: Annotated[
         bool, Says("Pause measuring while ComfyUI runs a prompt.", planned=True)
     ] = True
@@ -347,6 +349,7 @@ class State(Section, frozen=True):
             "Database address; shown as *** since it may hold a password.",
             shown="SQLite in the state directory",
             example="postgresql+psycopg://name:password@host/database",
+            planned=True,
         ),
     ] = None
 

@@ -85,6 +85,7 @@ class Engine:
         reader = store.open_reader(place.state_directory)
         assert reader is not None  # noqa: S101 - the keeper has just made it
         keeper.write(lambda c: jobs.recover(c, time.time()))
+        keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=jobs.OF_THE_SETTINGS))
         many = settings.download.concurrency
         desk = Desk(keeper, reader, readers, on_job=tally.count_job, workers={"fetch": many})
         engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser_for(settings))
@@ -156,10 +157,13 @@ class Engine:
             thread.start()
             self._threads.append(thread)
 
-    def stop(self) -> None:
-        """Stop the workers, then close the database; what was under way waits in its row."""
+    def stop(self, deadline: float | None = None) -> None:
+        """Stop the workers, then close the database; what was under way waits in its row.
+
+        Who does not stop by *deadline* (monotonic seconds) ends with the process.
+        """
         self.stop_event.set()
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = deadline or time.monotonic() + STOP_SECONDS
         for kind in self.desk.bells:
             for _ in range(len(self.workers) + 1):
                 self.desk.ring(kind)

@@ -19,7 +19,13 @@ from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.survey import STDIN, each_workflow
 from comfywatchman.daemon.tally import NoTally
 from comfywatchman.domain.errors import StateUnusable, WatchmanError
-from comfywatchman.domain.messages import AnalyzeWorkflow, Event, ModelMoved, ModelRemoved
+from comfywatchman.domain.messages import (
+    AnalyzeWorkflow,
+    Event,
+    ModelMoved,
+    ModelRemoved,
+    WorkflowRemoved,
+)
 from comfywatchman.domain.references import Analysis, WorkflowContent
 from comfywatchman.pipeline.sweeping import Tree, found_model, models_of, sweep_tree
 from comfywatchman.pipeline.views import with_answers
@@ -55,11 +61,27 @@ def fix_once(
         stack.callback(engine.stop)
         take_stock(engine, place)
         engine.desk.submit([AnalyzeWorkflow(path) for path, _ in asked])
+        # What came by standard input is no workflow that anybody will find there again.
+        held = [WorkflowRemoved(path) for path, shown in asked if shown == STDIN]
+        stack.callback(engine.desk.store, held)
         engine.start()
         while not _done(engine.reader, [path for path, _ in asked]):
             changed.wait(_LOOK_SECONDS)
             changed.clear()
-        return [_standing(engine.reader, path, shown) for path, shown in asked]
+        found = [_standing(engine.reader, path, shown) for path, shown in asked]
+        _forget_unwatched(engine, place)
+        return found
+
+
+def _forget_unwatched(engine: Engine, place: Place) -> None:
+    """Forget workflows outside the watched directories: no sweep would notice that they went."""
+
+    def change(connection: Connection) -> None:
+        for path in workflows.paths(connection):
+            if not any(directory in path.parents for directory in place.workflow_dirs):
+                workflows.forget(connection, path)
+
+    engine.keeper.write(change)
 
 
 def follow(settings: Settings, paths: Sequence[Path]) -> list[Analysis]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.parts import parser_for
 from comfywatchman.daemon.window import View, job_line
-from comfywatchman.domain.errors import FileUnreadable, RootOffline
+from comfywatchman.domain.errors import FileUnreadable, JobNotOpen, RootOffline
 from comfywatchman.domain.messages import AnalyzeWorkflow, FetchModel, Job, ReferenceResolved
 from comfywatchman.domain.references import Analysis
 from comfywatchman.pipeline.analyzing import analyze, compared
@@ -124,7 +124,13 @@ class Orders:
         before = desk.keeper.write(
             lambda c: jobs.change_state(c, job_id, of=of, to=to, now=time.time())
         )
-        if before is not None:
-            desk.ring(before.kind)
         row = self._running().engine.reader.read(lambda c: jobs.one(c, job_id))
-        return None if row is None else job_line(row)
+        if row is None:
+            return None
+        if before is None:
+            raise JobNotOpen(
+                f"Job {job_id} is {row.state}.",
+                remedy="Only jobs that wait or failed can be tried again or given up.",
+            )
+        desk.ring(before.kind)
+        return job_line(row)

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
     from comfywatchman.config.settings import Settings
 
+INTERRUPTED = 130
+"""What a shell calls a program that Ctrl-C ended."""
+
 LOOK_AGAIN_SECONDS = 5.0
 """How often a ComfyUI that is not there is looked for."""
 
@@ -107,7 +110,7 @@ def run_daemon(read: Callable[[], Loaded], *, download: bool) -> int:
         while signals.stop is None:
             daemon.live(read)
         daemon.end()
-    return 0
+    return INTERRUPTED if signals.stop == "SIGINT" else 0
 
 
 class _Daemon:
@@ -117,7 +120,7 @@ class _Daemon:
         self._signals = signals
         self._download = download
         self._loaded = loaded
-        self._began = time.monotonic()
+        self._born = self._began = time.monotonic()
         self._metrics = Metrics.on_own_registry(
             Build(version("comfywatchman"), "", platform.python_version(), REVISION),
             backends=loaded.settings.search_backends,
@@ -140,6 +143,9 @@ class _Daemon:
     def live(self, read: Callable[[], Loaded]) -> None:
         """Run with the settings in force until told to stop, or until there are new ones."""
         settings = self._loaded.settings
+        self._began = time.monotonic()
+        for trouble in self._loaded.troubles:
+            self._tell(ErrorMet(trouble))
         with ExitStack() as stack:
             address = self._serve(settings, stack)
             place = self._find(settings)
@@ -160,7 +166,7 @@ class _Daemon:
                     return
 
     def end(self) -> None:
-        self._tell(DaemonStopped(time.monotonic() - self._began))
+        self._tell(DaemonStopped(time.monotonic() - self._born))
         self._log.close()
 
     def _await_first_sweep(self, running: Running, address: str | None) -> None:

@@ -33,7 +33,8 @@ IDLE_SECONDS = 61.0
 REVIVE_SECONDS = 900.0
 FAILED_REST_SECONDS = 3600.0
 """How long a job that failed with a passing error is left alone."""
-JOIN_SECONDS = 2.0
+STOP_SECONDS = 3.5
+"""How long everything together gets to come to a stop; a transfer stops at its next block."""
 
 
 @dataclass(slots=True)
@@ -127,14 +128,17 @@ class Running:
         """Stop from the outside in; what was under way waits in its row."""
         if self.timers is not None:
             self.timers.stop()
+        deadline = time.monotonic() + STOP_SECONDS
         self.sweeps.stopping.set()
         self.engine.stop_event.set()
-        self.watcher.stop()
+        # A watch on a mount that hangs does not come back; it must not hold the rest.
+        unwatching = threading.Thread(target=self.watcher.stop, name="unwatch", daemon=True)
+        unwatching.start()
         self.requests.put(Stop())
         self.notices.put(Stop())
-        for thread in self._threads:
-            thread.join(JOIN_SECONDS)
-        self.engine.stop()
+        for thread in (*self._threads, unwatching):
+            thread.join(max(0.0, min(1.0, deadline - time.monotonic())))
+        self.engine.stop(deadline)
 
     def alive(self) -> dict[str, tuple[bool, float]]:
         """Return for each thread whether it lives and when it last said so (Unix seconds)."""
@@ -194,7 +198,7 @@ class Running:
 
     def _revive(self) -> None:
         kinds = self.engine.keeper.write(
-            lambda c: jobs.revive(c, time.time(), after=FAILED_REST_SECONDS)
+            lambda c: jobs.revive(c, time.time(), after=FAILED_REST_SECONDS, codes=jobs.PASSING)
         )
         for kind in kinds:
             self.engine.desk.ring(kind)

@@ -72,18 +72,19 @@ def _read(reader: Reader, running: Owner | None) -> Standing:
             models.count(connection),
             waiting,
             waiting_bytes,
-            tuple(_job(row) for row in jobs.listed(connection, states=open_states)),
+            tuple(_job(row, running) for row in jobs.listed(connection, states=open_states)),
             tuple(_choice(choice) for choice in workflows.open_choices(connection)),
         )
 
 
-def _job(row: jobs.JobRow) -> JobNow:
+def _job(row: jobs.JobRow, running: Owner | None) -> JobNow:
     told = row.trouble
+    stale = row.state == jobs.RUNNING and running is None
     return JobNow(
         row.id,
         row.kind,
         row.key,
-        row.state,
+        "interrupted" if stale else row.state,
         row.attempts,
         told.code if told else None,
         told.cause if told else None,

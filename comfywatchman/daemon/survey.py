@@ -13,9 +13,10 @@ from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.parts import backends_for, net_for, parser_for
 from comfywatchman.disk.walk import walk
 from comfywatchman.domain.candidates import Candidate, Wanted
-from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, ModelFile
+from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, ModelFile, Stamp
 from comfywatchman.domain.references import Analysis
+from comfywatchman.inventory import examine_model
 from comfywatchman.pipeline.analyzing import analyze, compared
 from comfywatchman.pipeline.library import WalkedLibrary
 from comfywatchman.pipeline.sweeping import is_workflow_file, models_of
@@ -116,13 +117,19 @@ def files_on_disk(folders: Folders, state_directory: Path) -> Iterator[ModelFile
                 for name, stamp in listing.files:
                     path = listing.directory / name
                     row = known.get(path)
-                    if row is not None and row.stamp == stamp:
-                        yield row
-                    else:
-                        yield ModelFile(path, stamp)
+                    same = row is not None and row.stamp == stamp
+                    yield row if row is not None and same else _looked_into(path, stamp)
     finally:
         if reader is not None:
             reader.close()
+
+
+def _looked_into(path: Path, stamp: Stamp) -> ModelFile:
+    """Say whether a file that nobody knows yet is all there; what cannot be read is not."""
+    try:
+        return ModelFile(path, stamp, examine_model(path).whole)
+    except WatchmanError:
+        return ModelFile(path, stamp, whole=False)
 
 
 def _hashes(reader: Reader, directory: Path) -> dict[Path, ModelFile]:

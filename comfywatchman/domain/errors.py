@@ -243,6 +243,12 @@ class Interrupted(WatchmanError):
     retryable = True
 
 
+class JobNotOpen(WatchmanError):
+    """The job has ended, or runs: there is nothing to try again or to give up."""
+
+    code = "job-not-open"
+
+
 class InternalError(WatchmanError):
     """A bug of ours."""
 

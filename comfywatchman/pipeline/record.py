@@ -107,6 +107,7 @@ def _store_placed(connection: Connection, event: ModelPlaced, now: float) -> Non
         )
     workflows.note_placed(connection, event, now)
     workflows.settle_choice(connection, event.folder, event.name)
+    jobs.settled(connection, f"{event.folder}/{event.name}", now)
 
 
 def _waiting(connection: Connection, event: Event) -> tuple[Path, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look
 from comfywatchman.domain.candidates import Resolution
-from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.domain.errors import DownloadOff, WatchmanError
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
     AnalyzeWorkflow,
@@ -54,6 +54,11 @@ class Resolver:
             target = plan(self.folders, job.folder, job.name, fingerprint="")
             if look(target.final) is not None and self._indexed(job):
                 return self._here_already(job)
+            if self.auto == "off":
+                raise DownloadOff(
+                    f"{job.folder}/{job.name} is not looked for: download.auto is off.",
+                    remedy="Set download.auto, or put the file in place yourself.",
+                )
             wanted = self.reader.read(lambda c: workflows.wanted(c, job.folder, job.name))
             offers = ask(self.backends, wanted, self.tell)
         except WatchmanError as error:

@@ -179,5 +179,5 @@ def _nothing(wanted: Wanted, troubles: Sequence[Trouble]) -> Trouble:
         return troubles[0]
     return NothingFound(
         f"No source is known for {wanted.folder}/{wanted.name}.",
-        remedy="Put the file in place, or add its address to the workflow or to your catalog.",
+        remedy="Put the file in place, or add its address to the workflow and save it again.",
     ).trouble()

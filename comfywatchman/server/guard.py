@@ -186,7 +186,7 @@ def _check_token(headers: Headers, token: Secret) -> None:
             401,
             "token-needed",
             "The request carries no token, or a wrong one.",
-            "Send 'Authorization: Bearer TOKEN' with the text of the file at http.token_file.",
+            "Send the text of the file http.token_file names as the bearer token of the request.",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, or_, select, update
@@ -247,6 +247,19 @@ def crashed(connection: Connection, job_id: int, trouble: Trouble, now: float) -
     return aside
 
 
+def settled(connection: Connection, key: str, now: float) -> None:
+    """Close what failed earlier for a model that is here now."""
+    connection.execute(
+        update(jobs)
+        .where(
+            jobs.c.key == natural_key(key),
+            jobs.c.kind.in_(("resolve", "fetch")),
+            jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED)),
+        )
+        .values(state=DONE, trouble=None, updated_at=now)
+    )
+
+
 def release(connection: Connection, job_id: int, now: float) -> None:
     """Give a job back that was interrupted by our own stopping; nothing is counted."""
     connection.execute(
@@ -266,8 +279,8 @@ def recover(connection: Connection, now: float) -> int:
     return found.rowcount
 
 
-def revive(connection: Connection, now: float, *, after: float) -> set[str]:
-    """Let jobs that failed with a passing error longer than *after* seconds ago try again."""
+def revive(connection: Connection, now: float, *, after: float, codes: Collection[str]) -> set[str]:
+    """Let jobs that failed with one of *codes* longer than *after* seconds ago try again."""
     rows = connection.execute(
         select(jobs.c.id, jobs.c.kind, jobs.c.trouble).where(
             jobs.c.state == FAILED, jobs.c.updated_at < now - after
@@ -276,7 +289,7 @@ def revive(connection: Connection, now: float, *, after: float) -> set[str]:
     kinds = set()
     for row in rows:
         trouble = trouble_from(row.trouble)
-        if trouble is not None and trouble.code in PASSING:
+        if trouble is not None and trouble.code in codes:
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == row.id)
@@ -290,6 +303,16 @@ PASSING = frozenset(
     {"source-unavailable", "rate-limited", "disk-failed", "disk-full", "folder-not-writable"}
 )
 """Codes of troubles that may pass without anybody changing the workflow."""
+
+OF_THE_SETTINGS = PASSING | {
+    "choice-needed",
+    "download-off",
+    "download-too-large",
+    "host-not-allowed",
+    "login-needed",
+    "url-refused",
+}
+"""Codes that other settings may cure: looked at again at every start."""
 
 
 def note_validator(connection: Connection, job_id: int, validator: str | None, host: str) -> None:

@@ -50,7 +50,7 @@ def test_a_person_sees_on_stderr_what_happens_and_on_stdout_how_it_stands(
     told = shell("fix", drop(tree.base / "w.json", has(hub, "a.safetensors")))
 
     assert "placed, verified:" in told.err
-    assert "a.safetensors" in told.out
+    assert "w.json: ready" in told.out
     assert "placed" not in told.out
 
 
@@ -152,15 +152,34 @@ def test_an_unreadable_workflow_ends_with_3_and_the_others_are_fixed(
     assert [row["state"] for row in told.json["workflows"]] == ["unreadable", "ready"]
 
 
-def test_while_a_daemon_owns_the_state_nothing_is_done_and_it_is_named(
+def test_a_daemon_that_owns_the_state_does_it_and_the_command_waits_for_it(
     shell: Shell, tree: Tree, hub: Hub
 ) -> None:
+    late = Want(
+        "late.safetensors", url="https://huggingface.co/us/loras/resolve/main/late.safetensors"
+    )
+    has(hub, "other.safetensors")  # so that the repository is there
+    path = drop(tree.workflows / "w.json", late)
     with running(tree) as daemon:
-        told = shell("fix", drop(tree.base / "w.json", has(hub, "a.safetensors")))
+        daemon.until("reference.unresolved")
+        hub.add(str(late.url))
+        told = shell("fix", path, "--json")
 
-        code, cause, _ = told.the_error()
-        assert (told.status, code) == (3, "state-locked")
-        assert str(daemon.process.pid) in cause
+        assert daemon.events("model.placed")
+    assert (told.status, told.json["workflows"][0]["state"]) == (0, "ready")
+    assert str(daemon.process.pid) in told.err
+    assert names(tree) == ["loras/late.safetensors"]
+
+
+def test_a_daemon_does_nothing_for_workflows_that_are_not_in_its_directories(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    path = drop(tree.base / "w.json", has(hub, "a.safetensors"))
+    with running(tree):
+        told = shell("fix", path, "--json")
+
+    assert told.status == 3
+    assert told.json["error"]["code"] == "file-unreadable"
     assert hub.requests == []
 
 
@@ -193,7 +212,8 @@ def test_a_person_s_ctrl_c_ends_it_with_130_and_a_later_call_goes_on(
         assert "resuming loras/a.safetensors" in told.err
         assert names(tree) == ["loras/a.safetensors"]
         assert sha256(tree.models / "loras/a.safetensors") == hub.named("a.safetensors").sha256
-        assert [request.range for request in hub.requests if request.range] == [f"bytes={kept}-"]
+        asked = [r.range for r in hub.requests if r.range and r.where == "storage"]
+        assert asked == [f"bytes={kept}-"]
 
 
 def _grown(tree: Tree) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from comfywatchman.domain.errors import UnsafeName
 from comfywatchman.report.render.rows import (
     CandidateRow,
     ReferenceRow,
@@ -41,6 +42,8 @@ def destination(row: ReferenceRow) -> str:
     """Say where the file should lie."""
     if row.folder is None:
         return "nobody says which folder"
+    if row.error is not None and row.error.code == UnsafeName.code:
+        return "nowhere"
     return f"folder {visible(row.folder)}, as {visible(row.name)}"
 
 
