@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from comfywatchman.domain.errors import Trouble, WatchmanError
-from comfywatchman.state.jobs import backoff
 
 HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed"})
 """Troubles of this machine: they last until somebody acts, and pass at once when cured."""
@@ -47,3 +47,9 @@ class Patience:
         if attempts >= self.max_retries:
             return None
         return max(backoff(attempts), retry_after or 0.0)
+
+
+def backoff(attempts: int, *, first: float = 1.0, most: float = 300.0) -> float:
+    """Return seconds to wait after *attempts* failures: doubling, with jitter above half."""
+    longest = min(most, first * 2.0**attempts)
+    return longest / 2 + random.uniform(0, longest / 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -338,16 +337,6 @@ def change_state(
     return _row(row)
 
 
-def ended_with(connection: Connection, kind: str, key: str) -> tuple[str, float] | None:
-    """Return state and time of a job that ended, by its natural key."""
-    row = connection.execute(
-        select(jobs.c.state, jobs.c.updated_at).where(
-            jobs.c.kind == kind, jobs.c.key == natural_key(key), jobs.c.state.not_in(_OPEN)
-        )
-    ).one_or_none()
-    return None if row is None else (row.state, row.updated_at)
-
-
 def open_jobs(connection: Connection) -> int:
     count: int = connection.execute(
         select(func.count()).select_from(jobs).where(jobs.c.state.in_(_OPEN))
@@ -406,9 +395,3 @@ def _row(row) -> JobRow:  # type: ignore[no-untyped-def]  # SQLAlchemy's Row has
         row.created_at,
         row.updated_at,
     )
-
-
-def backoff(attempts: int, *, first: float = 1.0, most: float = 300.0) -> float:
-    """Return seconds to wait after *attempts* failures: doubling, with full jitter above half."""
-    longest = min(most, first * 2.0**attempts)
-    return longest / 2 + random.uniform(0, longest / 2)

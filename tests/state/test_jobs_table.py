@@ -8,6 +8,7 @@ import pytest
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.messages import AnalyzeWorkflow, Cause, Job, ResolveReference
+from comfywatchman.pipeline.patience import backoff
 from comfywatchman.state import jobs
 from comfywatchman.state.jobs import JobRow
 from comfywatchman.state.keeper import Keeper, Reader
@@ -373,4 +374,4 @@ def test_pauses_grow_with_the_failures_and_have_an_end() -> None:
     for attempts in range(12):
         longest = min(300.0, 2.0**attempts)
 
-        assert all(longest / 2 <= jobs.backoff(attempts) <= longest for _ in range(50))
+        assert all(longest / 2 <= backoff(attempts) <= longest for _ in range(50))
