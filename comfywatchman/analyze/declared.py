@@ -19,6 +19,7 @@ _URL = re.compile(r"https?://[^\s<>\"'`|\\^\[\]{}]+", re.IGNORECASE)
 _MARKDOWN = re.compile(
     r"\[([^\[\]\n]{1,300})\]\(\s{0,3}<?(https?://[^\s<>\"()\[\]]{1,2000})", re.IGNORECASE
 )
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
 _FOLDER = re.compile(r"[A-Za-z0-9][\w .+-]{0,100}")
 _NO_MODELS = frozenset({"custom_nodes", "configs"})
 """Folders of ComfyUI that hold code or settings: no workflow may name them for a download."""
@@ -113,11 +114,14 @@ def _directory(value: Any) -> str | None:
 
 
 def _url(value: Any) -> str | None:
-    """Return a web address; one of a Hugging Face file's page becomes that of the file."""
+    """Return an address; one of a Hugging Face file's page becomes that of the file.
+
+    Whatever names a scheme is kept: which of them are asked is decided, and told, later.
+    """
     if not isinstance(value, str) or len(value) > _LONGEST_URL:
         return None
     url = value.strip()
-    if not url.lower().startswith(("https://", "http://")):
+    if not _SCHEME.match(url):
         return None
     return _BLOB.sub(r"\1resolve/", url)
 

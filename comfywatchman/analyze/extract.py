@@ -162,9 +162,9 @@ class _Reader:
                 yield from self._named(rule, value, answer.how, on=on)
 
     def _named(self, rule: Rule, value: str, where: str, *, on: bool) -> Iterator[Mention]:
-        if is_sentinel(value) or "\n" in value:
-            return
         suffixed = has_model_suffix(value)
+        if is_sentinel(value) or ("\n" in value and not suffixed):
+            return
         if rule.only_suffixed and not suffixed:
             return
         how = where if where != "widget" else rule.how

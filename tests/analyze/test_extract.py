@@ -233,7 +233,7 @@ def test_a_link_in_a_note_is_used_for_a_file_of_that_name(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [5, {}, {"name": 5}, {"name": "x.safetensors", "url": "file:///etc/passwd"}]
+    "broken", [5, {}, {"name": 5}, {"name": "x.safetensors", "url": "no address"}]
 )
 def test_a_broken_declaration_costs_only_itself(broken: object) -> None:
     workflow = graph(
@@ -243,7 +243,7 @@ def test_a_broken_declaration_costs_only_itself(broken: object) -> None:
     (found,) = references(workflow)
 
     assert "https://example.org/own" in {each.url for each in found.declared}
-    assert not any((each.url or "").startswith("file") for each in found.declared)
+    assert "no address" not in {each.url for each in found.declared}
 
 
 # -- node types
