@@ -29,6 +29,7 @@ from comfywatchman.domain.messages import (
 from comfywatchman.domain.references import Analysis, WorkflowContent
 from comfywatchman.pipeline.sweeping import Tree, found_model, models_of, sweep_tree
 from comfywatchman.pipeline.views import with_answers
+from comfywatchman.report.audit import AuditLog
 from comfywatchman.state import jobs, store, workflows
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def fix_once(
         stack.enter_context(owning(place.state_directory, "fix"))
         asked = [_on_disk(path, stack) for path in each_workflow(paths)]
         changed = threading.Event()
-        readers = [observe, lambda _event: changed.set()]
+        audit = AuditLog(place.state_directory)
+        readers = [observe, audit.observe, lambda _event: changed.set()]
         engine = Engine.build(
             settings, place, readers, os.environ, NoTally(), download=True, lasting=False
         )

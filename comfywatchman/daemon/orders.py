@@ -16,6 +16,7 @@ from comfywatchman.domain.references import Analysis
 from comfywatchman.pipeline.analyzing import analyze, compared
 from comfywatchman.pipeline.library import StoredLibrary
 from comfywatchman.pipeline.views import with_answers
+from comfywatchman.report.audit import AuditLog
 from comfywatchman.report.render import Report, report_of
 from comfywatchman.server.window import Accepted, JobLine, choice_id
 from comfywatchman.state import jobs, workflows
@@ -31,6 +32,7 @@ class Orders:
     """Implements the server's `Commands`."""
 
     view: View
+    audit: AuditLog
 
     def analyze(self, paths: Sequence[str]) -> Report:
         running = self._running()
@@ -52,12 +54,15 @@ class Orders:
         running = self._running()
         asked: list[Job] = [AnalyzeWorkflow(path) for path in self._inside(running, paths)]
         running.engine.desk.submit(asked)
+        for path in (job.path for job in asked if isinstance(job, AnalyzeWorkflow)):
+            self.audit.note("asked: fix", path, None, "accepted")
         with running.engine.reader.connect() as connection:
             rows = [jobs.by_key(connection, job.kind, job.key) for job in asked]
         return Accepted(jobs=tuple(row.id for row in rows if row is not None))
 
     def sweep(self) -> Accepted:
         self._running().sweep("asked")
+        self.audit.note("asked: sweep", None, None, "accepted")
         return Accepted()
 
     def retry(self, job_id: int) -> JobLine | None:
@@ -74,6 +79,8 @@ class Orders:
             if not 0 <= candidate < len(choice.candidates):
                 return None
             chosen = choice.candidates[candidate]
+            result = f"{choice.folder}/{choice.name} from {chosen.url}"
+            self.audit.note("asked: choose", None, chosen.sha256, result)
             running.engine.desk.store([ReferenceResolved(choice.folder, choice.name, (chosen,))])
             job = FetchModel(choice.folder, choice.name, (chosen,))
             row = running.engine.reader.read(lambda c, j=job: jobs.by_key(c, j.kind, j.key))  # type: ignore[misc]  # bound at once
@@ -133,4 +140,5 @@ class Orders:
                 remedy="Only jobs that wait or failed can be tried again or given up.",
             )
         desk.ring(before.kind)
+        self.audit.note(f"asked: job {job_id} {to}", None, None, f"{row.kind} {row.key}")
         return job_line(row)

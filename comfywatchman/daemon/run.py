@@ -32,6 +32,7 @@ from comfywatchman.domain.messages import (
     ErrorMet,
     Event,
 )
+from comfywatchman.report.audit import AuditLog
 from comfywatchman.report.log import EventLog, Log, configure
 from comfywatchman.report.metrics import Build, Metrics
 from comfywatchman.server.feed import Feed
@@ -131,6 +132,7 @@ class _Daemon:
         self._events.config_loaded(loaded.path)
         self._metrics.config_read(successful=True)
         self._live = Live()
+        self._audit = AuditLog(loaded.settings.state.directory)
         self._view = View(
             version("comfywatchman"), datetime.now(UTC), self._live, self._metrics.render
         )
@@ -212,7 +214,7 @@ class _Daemon:
                 host=address[0],
                 port=address[1],
                 window=self._view,
-                commands=Orders(self._view),
+                commands=Orders(self._view, self._audit),
                 token=load_or_make_token(token_file),
                 feed=self._feed,
                 tally=self._metrics,
@@ -259,7 +261,12 @@ class _Daemon:
         )
 
     def _readers(self) -> list[Callable[[Event], None]]:
-        return [self._events.observe, self._metrics.observe, self._live.observe]
+        return [
+            self._events.observe,
+            self._metrics.observe,
+            self._live.observe,
+            self._audit.observe,
+        ]
 
     def _tell(self, event: Event) -> None:
         for reader in self._readers():
