@@ -1,21 +1,31 @@
-"""Where in a file a workflow may lie: the whole of it, or texts inside an image.
+"""Where in a file a workflow may lie: the whole of it, or texts inside a picture, sound or film.
 
-A container is told by its first bytes, never by the name of the file. Another one is a function in
-`_READERS` and its magic in `sniff`.
+A container is told by its first bytes, never by the name of the file. Another one is a module in
+`analyze.media`, a line in `_reader` and its magic in `sniff`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from comfywatchman.analyze.limits import Limits
-from comfywatchman.analyze.png import png_texts
-from comfywatchman.domain.errors import WorkflowTooLarge
+from comfywatchman.analyze.media.source import COMMENTS, KEYS, Source, Texts
+from comfywatchman.domain.errors import WatchmanError, WorkflowTooLarge
 
-KEYS = ("workflow", "prompt", "parameters")
-"""The texts that programs leave in images, in the order in which we believe them."""
+_HEAD = 1024
+_SIGNS = re.compile(
+    rb"(?P<png>\x89PNG\r\n\x1a\n)|(?P<jpeg>\xff\xd8\xff)|(?P<flac>fLaC)|(?P<ogg>OggS)|(?P<glb>glTF)"
+    rb"|(?P<webm>\x1a\x45\xdf\xa3)|(?P<webp>RIFF.{4}WEBP)"
+    rb"|(?P<mp3>ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb])"  # layer III; a UTF-16 text begins otherwise
+    rb"|(?P<avif>.{4}ftyp(?:avif|avis|heic|heix|mif1|msf1))"
+    rb"|(?P<mp4>.{4}(?:ftyp|moov|mdat|wide|free|skip|pnot))"  # QuickTime without a brand
+    rb"|(?P<safetensors>.{4}\0{4}\{)"  # a header of less than 4 GiB, and its first byte
+    rb"|(?P<svg>(?:\xef\xbb\xbf)?\s*<(?:svg|[?!].*?<svg))",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +34,62 @@ class Text:
 
     data: bytes
     key: str | None = None
-    """What the image calls it; ``None`` for a file that is nothing else."""
+    """What the container calls it; ``None`` for a file that is nothing else."""
 
 
-def sniff(source: BinaryIO) -> str:
+def sniff(file: BinaryIO) -> str:
     """Return what kind of file it is; everything unknown may still be JSON."""
-    head = source.read(16)
-    source.seek(0)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    return "json"
+    head = file.read(_HEAD)
+    found = _SIGNS.match(head)
+    container = (found.lastgroup if found is not None else None) or "json"
+    if container == "mp3" and _follows_id3(file, head, b"fLaC"):
+        container = "flac"
+    file.seek(0)
+    return container
 
 
-def embedded_texts(source: BinaryIO, container: str, limits: Limits) -> Sequence[Text]:
+def _follows_id3(file: BinaryIO, head: bytes, magic: bytes) -> bool:
+    from comfywatchman.analyze.media.id3 import tag_length
+
+    file.seek(tag_length(head[:10]))
+    return file.read(len(magic)) == magic
+
+
+def embedded_texts(file: BinaryIO, container: str, limits: Limits) -> Sequence[Text]:
     """Return the texts of a file, the one to believe first in front.
 
     Raises:
         WorkflowTooLarge: a text is larger than we read.
         WorkflowUnreadable: the container is broken before any text was found.
     """
-    return _READERS[container](source, limits)
+    if container == "json":
+        return _json(file, limits)
+    found: dict[str, bytes] = {}
+    try:
+        for key, data in _reader(container)(Source(file, limits)):
+            for name, text in _unwrapped(key.lower(), data):
+                found.setdefault(name, text)
+    except WatchmanError:
+        if not found:
+            raise
+    return [Text(found[key], key) for key in KEYS if key in found]
 
 
-def _json(source: BinaryIO, limits: Limits) -> Sequence[Text]:
-    data = source.read(limits.max_bytes + 1)
+def _unwrapped(key: str, data: bytes) -> Texts:
+    """Yield a text, or the texts in a comment."""
+    if key in KEYS:
+        yield key, data
+    elif key in COMMENTS:
+        if data.lstrip()[:1] == b"{":
+            from comfywatchman.analyze.media.documents import members
+
+            yield from members(data)
+        elif b"Steps: " in data:  # A1111 and its kin in JPEG and WebP
+            yield "parameters", data
+
+
+def _json(file: BinaryIO, limits: Limits) -> Sequence[Text]:
+    data = file.read(limits.max_bytes + 1)
     if len(data) > limits.max_bytes:
         raise WorkflowTooLarge(
             f"The file is larger than {limits.max_bytes} bytes.",
@@ -56,16 +98,32 @@ def _json(source: BinaryIO, limits: Limits) -> Sequence[Text]:
     return [Text(data)]
 
 
-def _png(source: BinaryIO, limits: Limits) -> Sequence[Text]:
-    return _in_order(png_texts(source, limits))
-
-
-def _in_order(texts: Mapping[str, bytes]) -> Sequence[Text]:
-    by_key = {key.lower(): data for key, data in texts.items()}
-    return [Text(by_key[key], key) for key in KEYS if key in by_key]
-
-
-_READERS: Mapping[str, Callable[[BinaryIO, Limits], Sequence[Text]]] = {
-    "json": _json,
-    "png": _png,
-}
+def _reader(container: str) -> Callable[[Source], Texts]:
+    """Return the reader of a container, imported now: most processes see two or three of them."""
+    reader: Callable[[Source], Texts]
+    match container:
+        case "png":
+            from comfywatchman.analyze.media.png import png_texts as reader
+        case "webp":
+            from comfywatchman.analyze.media.pictures import webp_texts as reader
+        case "jpeg":
+            from comfywatchman.analyze.media.pictures import jpeg_texts as reader
+        case "avif":
+            from comfywatchman.analyze.media.boxes import avif_texts as reader
+        case "mp4":
+            from comfywatchman.analyze.media.boxes import mp4_texts as reader
+        case "webm":
+            from comfywatchman.analyze.media.matroska import webm_texts as reader
+        case "flac":
+            from comfywatchman.analyze.media.vorbis import flac_texts as reader
+        case "ogg":
+            from comfywatchman.analyze.media.vorbis import ogg_texts as reader
+        case "mp3":
+            from comfywatchman.analyze.media.id3 import mp3_texts as reader
+        case "svg":
+            from comfywatchman.analyze.media.documents import svg_texts as reader
+        case "glb":
+            from comfywatchman.analyze.media.documents import glb_texts as reader
+        case _:
+            from comfywatchman.analyze.media.documents import safetensors_texts as reader
+    return reader

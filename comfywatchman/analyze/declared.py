@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +14,9 @@ from comfywatchman.domain.references import Declared
 _LONGEST_URL = 4096
 _LONGEST_NOTES = 1 << 20
 """Characters of all notes together; people write some thousands."""
+
+_MOST_ALIKE = 20
+"""Entries of one file name; the widest use seen is nine nodes with the same one."""
 
 _URL = re.compile(r"https?://[^\s<>\"'`|\\^\[\]{}]+", re.IGNORECASE)
 _MARKDOWN = re.compile(
@@ -42,6 +45,10 @@ class Entry:
     @property
     def basename(self) -> str:
         return self.name.rsplit("/", 1)[-1]
+
+
+Entries = Mapping[str, Sequence[Entry]]
+"""By the last part of their names."""
 
 
 def entries(models: Any, origin: str, node: str = "") -> Iterator[Entry]:
@@ -74,8 +81,18 @@ def _noted(url: str) -> Declared:
     return Declared(_url(url), None, "note")
 
 
+def by_basename(found: Iterable[Entry]) -> Entries:
+    """Return the entries by the last part of their names, the first ones of each."""
+    known: dict[str, list[Entry]] = {}
+    for entry in found:
+        alike = known.setdefault(entry.basename, [])
+        if len(alike) < _MOST_ALIKE:
+            alike.append(entry)
+    return known
+
+
 def matching(
-    name: str, folders: Sequence[str], at_nodes: Iterable[str], every: Sequence[Entry]
+    name: str, folders: Sequence[str], at_nodes: Iterable[str], every: Entries
 ) -> tuple[Declared, ...]:
     """Return what *every* entry says about a file, the best evidence first.
 
@@ -86,8 +103,8 @@ def matching(
     basename = name.rsplit("/", 1)[-1]
     ranked = [
         (_rank(entry, own, name), number, entry.declared)
-        for number, entry in enumerate(every)
-        if entry.basename == basename and _same_folder(entry.declared.directory, folders)
+        for number, entry in enumerate(every.get(basename, ()))
+        if _same_folder(entry.declared.directory, folders)
     ]
     ranked.sort(key=lambda row: row[:2])
     return tuple(dict.fromkeys(declared for _, _, declared in ranked))

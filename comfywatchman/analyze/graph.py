@@ -124,15 +124,17 @@ class Opener:
     groups: Mapping[str, Group]
     limits: Limits
 
-    def open(self, graph: Graph) -> list[Placed]:
+    def open(self, graph: Graph, prefix: str = "") -> list[Placed]:
         """Return every node that is not itself only a frame around others.
+
+        *prefix* goes before every path.
 
         Raises:
             WorkflowTooLarge: the opened graph has more nodes than we read.
             WorkflowTooDeep: subgraphs are nested deeper than any workflow's.
         """
         opened: list[Placed] = []
-        self._level(graph, None, "", opened, ())
+        self._level(graph, None, prefix, opened, ())
         return opened
 
     def _level(

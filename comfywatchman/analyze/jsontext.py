@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 
@@ -58,6 +57,8 @@ def repaired(data: bytes) -> bytes:
         WorkflowUnreadable: it is no JSON in any of the ways we know.
         RecursionError: it is nested too deeply.
     """
+    import json  # most files are strict JSON, and are read without it
+
     try:
         text = data.decode(json.detect_encoding(data), "replace")
         value = json.loads(

@@ -21,3 +21,5 @@ class Limits:
     """Of nested lists and objects."""
     max_nodes: int = 50_000
     """After subgraphs were expanded."""
+    max_mentions: int = 20_000
+    """Places that name a model."""

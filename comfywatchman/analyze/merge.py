@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from comfywatchman.analyze.declared import Entry, matching, note_entries
+from comfywatchman.analyze.declared import Entries, Entry, by_basename, matching, note_entries
 from comfywatchman.analyze.extract import Mention
 from comfywatchman.analyze.text import loras, parameters_model
 from comfywatchman.domain.references import Lookup, ModelReference
@@ -34,7 +34,7 @@ def merged(
         rows.setdefault((folder, placed.name, placed.active), []).append(placed)
     references = [_reference(row, known) for row in rows.values()]
     if notes and not all(_has_url(reference) for reference in references):
-        links = list(note_entries(notes))
+        links = by_basename(note_entries(notes))
         return [_with_notes(reference, links) for reference in references]
     return references
 
@@ -43,35 +43,35 @@ def _has_url(reference: ModelReference) -> bool:
     return not reference.name or any(declared.url for declared in reference.declared)
 
 
-def _with_notes(reference: ModelReference, links: Sequence[Entry]) -> ModelReference:
+def _with_notes(reference: ModelReference, links: Entries) -> ModelReference:
     if _has_url(reference):
         return reference
     noted = matching(reference.name, (), (), links)
     return replace(reference, declared=reference.declared + noted)
 
 
-def _selected(found: Sequence[Mention], entries: Sequence[Entry]) -> Sequence[Entry]:
+def _selected(found: Sequence[Mention], entries: Sequence[Entry]) -> Entries:
     named = {(mention.node, mention.name.rsplit("/", 1)[-1]) for mention in found}
     basenames = {basename for _, basename in named}
-    return [
+    return by_basename(
         entry
         for entry in entries
         if ((entry.node, entry.basename) in named if entry.node else entry.basename in basenames)
-    ]
+    )
 
 
-def _with_folder(mention: Mention, entries: Sequence[Entry]) -> Mention:
+def _with_folder(mention: Mention, entries: Entries) -> Mention:
     """Return the mention with the folder that its own declaration gives, where no table did."""
     if mention.folders or not mention.name:
         return mention
-    for entry in entries:
+    for entry in entries.get(mention.name.rsplit("/", 1)[-1], ()):
         directory = entry.declared.directory
         if entry.name == mention.name and directory is not None:
             return replace(mention, folders=(directory,))
     return mention
 
 
-def _reference(row: Sequence[Mention], entries: Sequence[Entry]) -> ModelReference:
+def _reference(row: Sequence[Mention], entries: Entries) -> ModelReference:
     first = min(row, key=lambda mention: _FIRMEST.index(mention.lookup))
     nodes = tuple(dict.fromkeys(mention.node for mention in row))
     also = [folder for mention in row for folder in mention.folders[1:]]

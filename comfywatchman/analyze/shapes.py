@@ -79,6 +79,25 @@ class Definitions(Struct):
     subgraphs: list[Definition] | None = None
 
 
+class Group(Struct):
+    """A group node's inside, older than subgraphs."""
+
+    nodes: list[Node] | None = None
+
+
+class Template(Struct):
+    """A piece of a graph that the editor keeps under a name."""
+
+    data: str | None = None
+    """The clipboard, as JSON."""
+
+
+class Run(Struct):
+    """An entry of ComfyUI's history."""
+
+    prompt: Part = UNSET
+
+
 class Top(Struct):
     """The top level of any JSON object that may be a workflow."""
 
@@ -87,9 +106,18 @@ class Top(Struct):
     definitions: Definitions | None = None
     extra: Part = UNSET
     models: Part = UNSET
+    version: Any = None
+    groups: dict[str, Group] | None = msgspec.field(name="groupNodes", default=None)
+    """Only in what the editor's clipboard holds; in files they are in ``extra``."""
+    subgraphs: list[Definition] | None = None
+    """Likewise; in files they are in ``definitions``."""
     workflow: Part = UNSET
     prompt: Part = UNSET
     output: Part = UNSET
+    templates: Part = UNSET
+    """A file of node templates: name and clipboard of each."""
+    running: Part = msgspec.field(name="queue_running", default=UNSET)
+    pending: Part = msgspec.field(name="queue_pending", default=UNSET)
 
 
 class Link(Struct, gc=False):
@@ -104,12 +132,6 @@ class Link(Struct, gc=False):
 
 class LinkRow(Link, array_like=True, gc=False):
     """A link in the spelling of version 0.4: a list, with a type at the end that we skip."""
-
-
-class Group(Struct):
-    """A group node's inside, older than subgraphs."""
-
-    nodes: list[Node] | None = None
 
 
 class Extra(Struct):
@@ -146,6 +168,10 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(cast("type[Any]", kind))
 
 
+_DEEPEST_REPAIR = 12
+"""Records in records: a definition inside a definition is the third."""
+
+
 def lenient(raw: Part, kind: type[_T]) -> _T | None:
     """Return *raw* as a record of *kind*, without the fields that have another type.
 
@@ -155,20 +181,29 @@ def lenient(raw: Part, kind: type[_T]) -> _T | None:
     whole = decoded(raw, kind)
     if whole is not None or isinstance(raw, UnsetType):
         return whole
-    strict = Raw(repaired(bytes(raw)))  # 1e999 passes as long as nobody reads it
-    parts = decoded(strict, dict[str, Raw])
+    return _sound_fields(raw, kind)
+
+
+def _sound_fields(raw: Raw, kind: type[_T], depth: int = 0) -> _T | None:
+    parts = decoded(raw, dict[str, Raw]) if depth < _DEEPEST_REPAIR else None
     if parts is None:
         return None
     good: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):  # type: ignore[arg-type]  # every kind is a Struct
-        raw_part = parts.get(field.encode_name)
-        part = None if raw_part is None else _part(raw_part, field.type)
+    for name, encoded_name, field_kind in _fields(cast("Hashable", kind)):
+        raw_part = parts.get(encoded_name)
+        part = None if raw_part is None else _part(raw_part, field_kind, depth + 1)
         if part is not None:
-            good[field.name] = part
+            good[name] = part
     return kind(**good)
 
 
-def _part(raw: Raw, kind: Any) -> Any:
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+    fields = msgspec.structs.fields(kind)  # evaluates every annotation anew
+    return tuple((field.name, field.encode_name, field.type) for field in fields)
+
+
+def _part(raw: Raw, kind: Any, depth: int) -> Any:
     """Return a field of a record, with what of it is sound."""
     for strict in (True, False):  # not strictly: 4.0 for 4, "4" for 4
         try:
@@ -176,8 +211,13 @@ def _part(raw: Raw, kind: Any) -> Any:
         except msgspec.ValidationError:
             continue
     if kind in _LISTS:
-        return [part for each in elements(raw) if (part := lenient(each, _LISTS[kind])) is not None]
-    return lenient(raw, _RECORDS[kind]) if kind in _RECORDS else None
+        each_kind = _LISTS[kind]
+        parts = (decoded(each, each_kind) or _sound_fields(each, each_kind, depth)
+                 for each in elements(raw))  # fmt: skip
+        return [part for part in parts if part is not None]
+    if kind in _RECORDS:
+        return _sound_fields(raw, _RECORDS[kind], depth)
+    return decoded(Raw(repaired(bytes(raw))), kind)  # 1e999 passes as long as nobody reads it
 
 
 _LISTS: dict[Any, type[Any]] = {
@@ -211,7 +251,7 @@ def links(raw: Part) -> list[Link] | list[LinkRow]:
     records = decoded(raw, list[Link])
     if records is not None:
         return records
-    some = [decoded(each, LinkRow) or lenient(each, Link) for each in elements(raw)]
+    some = [decoded(each, LinkRow) or _sound_fields(each, Link) for each in elements(raw)]
     return [link for link in some if link is not None]
 
 
@@ -224,9 +264,16 @@ def read_prompt(raw: Part) -> dict[str, PromptNode]:
     if prompt is not None:
         return prompt
     parts = decoded(raw, dict[str, Raw]) or {}
-    found = {key: decoded(part, PromptNode) for key, part in parts.items()}
+    found = {key: _prompt_node(part) for key, part in parts.items()}
     good = {key: node for key, node in found.items() if node is not None}
     return good if 2 * len(good) >= len(parts) else {}
+
+
+def _prompt_node(raw: Raw) -> PromptNode | None:
+    whole = decoded(raw, PromptNode)
+    if whole is not None or not bytes(raw).startswith(b"{"):
+        return whole
+    return decoded(Raw(repaired(bytes(raw))), PromptNode)
 
 
 def other_spelling(identifier: Id) -> Id:

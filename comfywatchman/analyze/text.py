@@ -32,7 +32,8 @@ def is_sentinel(value: str) -> bool:
 
 
 def has_model_suffix(value: str) -> bool:
-    return value[-12:].lower().endswith(_SUFFIXES)
+    end = value[-12:]
+    return "." in end and end.lower().endswith(_SUFFIXES)
 
 
 def is_suspect(value: str) -> bool:

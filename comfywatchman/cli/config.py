@@ -11,6 +11,7 @@ from comfywatchman.cli.options import (
     DONE,
     WithDefault,
     as_json,
+    before_the_command,
     everywhere,
     loaded,
     note,
@@ -31,7 +32,7 @@ def config() -> None:
     """Show, check or write the settings. Without COMMAND: show."""
 
 
-@config.command()
+@config.command(epilog="\b\nExample:\n  comfywatchman config show --json\n")
 @everywhere
 @as_json
 @telling_errors
@@ -56,7 +57,7 @@ def show(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     return DONE
 
 
-@config.command()
+@config.command(epilog="\b\nExample:\n  comfywatchman config check --config new.toml\n")
 @everywhere
 @as_json
 @telling_errors
@@ -75,41 +76,52 @@ def check(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     return DONE
 
 
-@config.command()
+@config.command(epilog="\b\nExample:\n  $EDITOR $(comfywatchman config path)\n")
 @everywhere
+@as_json
 @telling_errors
-def path(config: Path | None, comfyui_root: Path | None) -> int:
+def path(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     """Print where the settings file is, whether it exists or not."""
-    from comfywatchman.config.load import settings_path
-
-    click.echo(settings_path(os.environ, config))
+    place = _place(config)
+    if json_:
+        print_json({"path": place, "exists": place.exists()})
+    else:
+        click.echo(os.fsencode(place))
     return DONE
 
 
-@config.command()
+@config.command(epilog="\b\nExample:\n  comfywatchman config init --dry-run\n")
 @everywhere
 @click.option("--dry-run", is_flag=True, help="Print the file instead of writing it.")
 @telling_errors
 def init(config: Path | None, comfyui_root: Path | None, dry_run: bool) -> int:
     """Write a settings file with every key and its meaning; an existing one is left alone."""
-    from comfywatchman.config.load import settings_path
     from comfywatchman.config.show import default_file
+    from comfywatchman.disk.errors import writing_failed
     from comfywatchman.domain.errors import NameTaken
 
     text = default_file()
     if dry_run:
         click.echo(text)
         return DONE
-    target = settings_path(os.environ, config)
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    target = _place(config)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
+        target.chmod(0o600)
     except FileExistsError:
         raise NameTaken(
             f"{target} is there already.",
             remedy="Edit it, or see all settings with `comfywatchman config init --dry-run`.",
         ) from None
-    target.chmod(0o600)
+    except OSError as error:
+        raise writing_failed(error, target) from error
     note(f"Wrote {target}.")
     return DONE
+
+
+def _place(config: Path | None) -> Path:
+    from comfywatchman.config.load import settings_path
+
+    return settings_path(os.environ, config or before_the_command("config"))

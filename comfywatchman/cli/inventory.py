@@ -14,6 +14,7 @@ from comfywatchman.cli.options import (
     loaded,
     note,
     print_json,
+    say,
     telling_errors,
 )
 
@@ -49,7 +50,7 @@ def list_(config: Path | None, comfyui_root: Path | None, folder: str | None, js
         return DONE
     for row in models:
         digest = row.sha256[:12] if row.sha256 else "-" * 12
-        click.echo(f"{digest}  {row.size:>14,}  {row.folder}/{row.name}")
+        say(f"{digest}  {row.size:>14,}  {row.folder}/{row.name}")
     total = sum({row.path: row.size for row in models}.values())
     counted = "1 model file" if len(models) == 1 else f"{len(models)} model files"
     note(f"{counted}, {total:,} bytes, ComfyUI at {place.comfyui_root}.")

@@ -66,7 +66,7 @@ for command in (
 def main() -> None:
     """Run the command line; wrong usage ends with status 2 in the form of every other error."""
     try:
-        commands.main(standalone_mode=False)
+        commands.main(prog_name="comfywatchman", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)

@@ -101,22 +101,37 @@ def loaded(config: Path | None, comfyui_root: Path | None, **flags: object) -> L
     """
     from comfywatchman.config.load import load
 
-    context = click.get_current_context(silent=True)
-    before = context.find_root().obj or {} if context is not None else {}
-    config = config or before.get("config")
-    comfyui_root = comfyui_root or before.get("comfyui_root")
+    config = config or before_the_command("config")
+    comfyui_root = comfyui_root or before_the_command("comfyui_root")
     given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
     if comfyui_root is not None:
         given["comfyui_root"] = comfyui_root
     return load(given, os.environ, config)
 
 
+def before_the_command(option: str) -> Path | None:
+    """Return what was given for *option* before the name of the command."""
+    context = click.get_current_context(silent=True)
+    given: dict[str, Path] = context.find_root().obj or {} if context is not None else {}
+    return given.get(option)
+
+
 def print_json(value: bytes | object) -> None:
     """Print *value*, indented, to stdout; names that are not UTF-8 as escapes."""
     import msgspec
 
-    data = value if isinstance(value, bytes) else msgspec.json.encode(value, enc_hook=str)
+    from comfywatchman.report.render import encoded
+
+    plain = value if isinstance(value, bytes) else msgspec.to_builtins(value, enc_hook=str)
+    data = plain if isinstance(plain, bytes) else encoded(plain)
     sys.stdout.write(msgspec.json.format(data, indent=2).decode() + "\n")
+
+
+def say(text: str) -> None:
+    """Print a line of data with a stranger's name in it: no bytes a terminal would obey."""
+    from comfywatchman.report.visible import visible
+
+    click.echo(visible(text))
 
 
 def note(text: str) -> None:

@@ -14,6 +14,7 @@ from comfywatchman.cli.options import (
     everywhere,
     loaded,
     print_json,
+    say,
     telling_errors,
 )
 
@@ -55,17 +56,17 @@ def show(found: Loaded, *, json_: bool) -> int:
     click.echo(f"Workflows: {counted or 'none seen yet'}.")
     click.echo(f"Models: {now.models} known, {now.unmeasured} of them to be measured.")
     for job in now.jobs:
-        click.echo(
+        say(
             f"  {job.id} {job.state}: {job.kind} {job.key}"
             + (f": {job.cause}" if job.cause else "")
         )
     for choice in now.choices:
-        click.echo(f"  your choice: {choice.folder}/{choice.name}: {choice.cause}")
-        click.echo(f"    {choice.remedy}")
+        say(f"  your choice: {choice.folder}/{choice.name}: {choice.cause}")
+        say(f"    {choice.remedy}")
         for number, candidate in enumerate(choice.candidates, 1):
             size = f"{candidate.size:,} bytes" if candidate.size else "size unknown"
             digest = candidate.sha256[:12] if candidate.sha256 else "no hash"
-            click.echo(f"    {number}. [{candidate.grade}] {candidate.url} ({size}, {digest})")
+            say(f"    {number}. [{candidate.grade}] {candidate.url} ({size}, {digest})")
             for sentence in candidate.evidence:
-                click.echo(f"       {sentence}")
+                say(f"       {sentence}")
     return DONE

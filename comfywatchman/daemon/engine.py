@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -80,16 +81,22 @@ class Engine:
 
         Raises:
             StateUnusable, DiskFailed: the database cannot be used.
+            SettingsInvalid: the loader lines or the user's own catalog are wrong.
         """
-        keeper = store.open_keeper(place.state_directory)
-        reader = store.open_reader(place.state_directory)
-        assert reader is not None  # noqa: S101 - the keeper has just made it
-        keeper.write(lambda c: jobs.recover(c, time.time()))
-        keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=jobs.OF_THE_SETTINGS))
-        many = settings.download.concurrency
-        desk = Desk(keeper, reader, readers, on_job=tally.count_job, workers={"fetch": many})
-        engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser_for(settings))
-        engine._hire(environ, tally, download=download, lasting=lasting)
+        parser = parser_for(settings)
+        with ExitStack() as undo:
+            keeper = store.open_keeper(place.state_directory)
+            undo.callback(keeper.close)
+            reader = store.open_reader(place.state_directory)
+            assert reader is not None  # noqa: S101 - the keeper has just made it
+            undo.callback(reader.close)
+            keeper.write(lambda c: jobs.recover(c, time.time()))
+            keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=jobs.OF_THE_SETTINGS))
+            many = settings.download.concurrency
+            desk = Desk(keeper, reader, readers, on_job=tally.count_job, workers={"fetch": many})
+            engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser)
+            engine._hire(environ, tally, download=download, lasting=lasting)
+            undo.pop_all()
         return engine
 
     def _hire(

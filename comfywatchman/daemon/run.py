@@ -121,6 +121,8 @@ class _Daemon:
         self._signals = signals
         self._download = download
         self._loaded = loaded
+        self._former: Loaded | None = None
+        """To go back to, until new settings have proven that one can live by them."""
         self._born = self._began = time.monotonic()
         self._metrics = Metrics.on_own_registry(
             Build(version("comfywatchman"), "", platform.python_version(), REVISION),
@@ -144,6 +146,17 @@ class _Daemon:
 
     def live(self, read: Callable[[], Loaded]) -> None:
         """Run with the settings in force until told to stop, or until there are new ones."""
+        try:
+            self._live_by_settings(read)
+        except WatchmanError as error:
+            if self._former is None:
+                raise
+            # They read well and cannot be lived by, such as an address that is taken.
+            self._events.config_rejected(self._loaded.path, error.trouble())
+            self._metrics.config_read(successful=False)
+            self._loaded, self._former = self._former, None
+
+    def _live_by_settings(self, read: Callable[[], Loaded]) -> None:
         settings = self._loaded.settings
         self._began = time.monotonic()
         for trouble in self._loaded.troubles:
@@ -163,9 +176,9 @@ class _Daemon:
             self._view.running = running
             self._await_first_sweep(running, address)
             while self._signals.stop is None:
-                self._signals.wait()
                 if self._signals.reload and self._take_reload(read):
                     return
+                self._signals.wait()
 
     def end(self) -> None:
         self._tell(DaemonStopped(time.monotonic() - self._born))
@@ -175,6 +188,7 @@ class _Daemon:
         running.sweeps.when_first_done(self._signals.wake)
         while self._signals.stop is None and not running.sweeps.first_done.is_set():
             self._signals.wait()
+        self._former = None
         if self._signals.stop is None:
             self._tell(DaemonReady(time.monotonic() - self._began, address))
 
@@ -246,7 +260,7 @@ class _Daemon:
         self._metrics.config_read(successful=True)
         if loaded.settings == self._loaded.settings:
             return False
-        self._loaded = loaded
+        self._former, self._loaded = self._loaded, loaded
         return True
 
     def _open_log(self, settings: Settings) -> Log:

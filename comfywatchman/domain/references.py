@@ -91,6 +91,26 @@ class NodeTypeUse:
     """Whether the table of ComfyUI's own node types, or the file, says that it is built in."""
 
 
+class Severity(StrEnum):
+    ERROR = "error"
+    """Somebody should act: it will not work, or gives something away."""
+    WARNING = "warning"
+    """It may not work as it looks."""
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that is wrong in a workflow file itself, whatever models there are."""
+
+    code: str
+    """Kebab-case: duplicate-id, dangling-link, secret, …"""
+    severity: Severity
+    pointer: str
+    """Where: a JSON pointer into the text that was read (the file's, or the embedded one's)."""
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class WorkflowContent:
     """What one file says, before anybody looked at the disk."""
@@ -105,6 +125,8 @@ class WorkflowContent:
     node_types: tuple[NodeTypeUse, ...] = ()
     trouble: Trouble | None = None
     """Why the file could not be read; then the rest is empty."""
+    findings: tuple[Remark, ...] = ()
+    """What is wrong in the file itself; the models are another matter."""
 
 
 @dataclass(frozen=True, slots=True)

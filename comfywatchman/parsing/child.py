@@ -1,4 +1,4 @@
-"""The process that reads files of strangers: ``python -I -m comfywatchman.parsing.child FD``.
+"""The process that reads files of strangers: `main`, with the number of its socket as argument.
 
 It has no file but those handed to it, may write nothing, and ends when its parent does. Whatever a
 file does to it, the parent only sees that it is gone.
@@ -87,7 +87,3 @@ def _answer(file: int, filename: str, tables: Tables, limits: Limits) -> Answer:
         return Answer(failure=f"met a disk error: {error.strerror}")
     except Exception as error:  # noqa: BLE001 - the loop of a process that is there to fail for us
         return Answer(failure=f"met a bug of ours: {type(error).__name__}")
-
-
-if __name__ == "__main__":
-    main()

@@ -104,6 +104,16 @@ class Parser:
         if now - self._last_used > _IDLE_SECONDS:
             self.close()
 
+    def prepare(self) -> None:
+        """Start the child if there is none, without waiting for it, because a file will come.
+
+        Its start takes longer than reading a file; who knows of a file before it is to be read
+        can have both at once.
+        """
+        if hasattr(socket, "send_fds"):
+            self._started()
+            self._last_used = time.monotonic()
+
     def read(self, path: Path) -> Parsed:
         """Return what the file at *path* says. Links are followed.
 
@@ -132,7 +142,9 @@ class Parser:
         if not hasattr(socket, "send_fds"):
             with os.fdopen(os.dup(file), "rb") as source:
                 return read_answer(source, filename, self._tables, self._hello.limits)
-        answer = self._started().ask(Request(filename), file, self._deadline_seconds)
+        # A name need not be UTF-8, and the child only quotes it.
+        sendable = filename.encode("utf-8", "backslashreplace").decode()
+        answer = self._started().ask(Request(sendable), file, self._deadline_seconds)
         self._files += 1
         self._last_used = time.monotonic()
         if answer.failure is not None or self._files >= _FILES_PER_CHILD:

@@ -35,4 +35,6 @@ def read_answer(source: BinaryIO, filename: str, tables: Tables, limits: Limits)
     while block := source.read(_BLOCK):
         digest.update(block)
     source.seek(0)
-    return Answer(read_workflow(source, filename, tables, limits), digest.hexdigest())
+    return Answer(
+        read_workflow(source, filename, tables, limits, findings=True), digest.hexdigest()
+    )

@@ -9,7 +9,6 @@ from comfywatchman.domain.messages import (
     AnalyzeWorkflow,
     Cause,
     Event,
-    Job,
     ModelChanged,
     ModelCorrupt,
     ModelFound,
@@ -19,7 +18,6 @@ from comfywatchman.domain.messages import (
     ModelRemoved,
     ReferenceAmbiguous,
     ReferenceResolved,
-    ResolveReference,
     WorkflowAnalyzed,
     WorkflowRemoved,
 )
@@ -38,19 +36,9 @@ def record(connection: Connection, event: Event, now: float) -> set[str]:
     """
     _store(connection, event, now)
     follow = next_jobs(event, waiting=_waiting(connection, event))
-    if isinstance(event, WorkflowAnalyzed):
-        if event.cause is Cause.ARRIVED:
-            follow = [job for job in follow if not _asked_before(connection, job)]
-        if _overtaken(connection, event, now):
-            follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
+    if isinstance(event, WorkflowAnalyzed) and _overtaken(connection, event, now):
+        follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
     return jobs.enqueue(connection, follow, now)
-
-
-def _asked_before(connection: Connection, job: Job) -> bool:
-    """Whether a reference was looked into already: news of another model does not ask again."""
-    return isinstance(job, ResolveReference) and (
-        jobs.by_key(connection, job.kind, job.key) is not None
-    )
 
 
 def _overtaken(connection: Connection, event: WorkflowAnalyzed, now: float) -> bool:

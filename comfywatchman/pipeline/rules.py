@@ -62,7 +62,8 @@ def next_jobs(  # noqa: PLR0911 - one return for each kind of consequence
         case WorkflowSettled(path=path):
             return [AnalyzeWorkflow(path)]
         case WorkflowAnalyzed(analysis=analysis, cause=cause):
-            if cause is Cause.REMOVED:
+            if cause is not Cause.CHANGED:
+                # All that was missing was asked for then; what is missing since, somebody removed.
                 return []
             return [
                 ResolveReference(finding.reference.folder, finding.reference.name)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from io import BytesIO
 
@@ -85,6 +86,17 @@ def test_values_that_strict_json_refuses_cost_nothing(stray: str) -> None:
         assert len(content.references) == 1, data[:200]
 
 
+@pytest.mark.parametrize("stray", ["NaN", "-Infinity", "1e999", "9" * 5000, '"\\ud800"'])
+def test_such_a_value_beside_a_name_leaves_the_name(stray: str) -> None:
+    prompt = json.dumps(
+        {"1": {**PROMPT["1"], "inputs": {"vae_name": "p.safetensors", "x": 171717}}}
+    )
+
+    (found,) = read_bytes(prompt.replace("171717", stray).encode()).references
+
+    assert found.name == "p.safetensors"
+
+
 def test_half_a_character_in_a_name_does_not_get_into_a_report() -> None:
     content = read_bytes(json.dumps(GRAPH).replace("v.safe", "\\ud800v.safe").encode())
 
@@ -162,6 +174,26 @@ def test_more_nodes_than_the_limit_are_refused() -> None:
     many = graph(*(node(each, "X") for each in range(11)))
 
     content = read_bytes(json.dumps(many).encode(), limits=Limits(max_nodes=10))
+
+    assert content.trouble is not None
+    assert content.trouble.code == "workflow-too-large"
+
+
+def test_many_names_and_many_declarations_and_links_alike_take_no_time() -> None:
+    names = [f"{number}/x.safetensors" for number in range(10_000)]
+    models = [{"name": f"{number}/x.safetensors"} for number in range(10_000)]
+    note = " ".join(f"https://example.org/{number}/x.safetensors" for number in range(20_000))
+    loader = node(1, "X", names, properties={"models": models})
+    began = time.process_time()
+
+    assert len(read(graph(loader, node(2, "Note", note))).references) == 10_000
+    assert time.process_time() - began < 10
+
+
+def test_more_names_than_the_limit_are_refused() -> None:
+    flood = graph(node(1, "X", [f"{number}.safetensors" for number in range(200_000)]))
+
+    content = read_bytes(json.dumps(flood).encode())
 
     assert content.trouble is not None
     assert content.trouble.code == "workflow-too-large"

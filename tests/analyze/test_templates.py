@@ -46,8 +46,9 @@ def test_a_stale_prompt_in_extra_is_not_read() -> None:
 
 
 def test_core_nodes_are_known_as_core() -> None:
+    tables = shipped_tables()
     for path, _ in template_files():
-        for use in read(path, shipped_tables()).node_types:
+        for use in read(path, tables).node_types:
             if use.cnr_id == "comfy-core":
                 assert use.core
 

@@ -15,7 +15,7 @@ from tests.stories.daemon import Tree
 LIMIT = 60.0
 """Seconds that a command may take."""
 
-_OF_THE_USER = ("COMFY", "CIVITAI", "HF_", "XDG_", "HUGGING_FACE_")
+_OF_THE_USER = ("COMFY", "CIVITAI", "HF_", "XDG_", "HUGGING_FACE_", "PYTHONUNBUFFERED")
 
 
 @dataclass(frozen=True)

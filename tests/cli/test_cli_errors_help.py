@@ -160,9 +160,10 @@ def test_whoever_reads_our_output_may_stop_reading(shell: Shell, tree: Tree) -> 
     assert analyzing.stderr is not None
     analyzing.stdout.read(100)
     analyzing.stdout.close()
-    err = analyzing.stderr.read()
-    analyzing.wait(60)
+    with analyzing.stderr as stderr:
+        err = stderr.read()
 
+    assert analyzing.wait(60) == 0
     assert err == b""
 
 

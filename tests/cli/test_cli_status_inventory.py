@@ -14,7 +14,7 @@ from tests.stories.made import Want, drop, has
 def put(tree: Tree, where: str, size: int = 2000) -> Path:
     path = tree.models / where
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(weights(path.name, size))
+    path.write_bytes(weights(ascii(path.name), size))
     return path
 
 
@@ -116,7 +116,7 @@ def test_once_a_daemon_measured_them_their_sha256_is_known_while_they_are_unchan
     told = shell("inventory", "--json").json
 
     assert {row["name"]: row["sha256"] for row in told["models"]} == {
-        "same.safetensors": weights_sha256("same.safetensors", 2000),
+        "same.safetensors": weights_sha256(ascii("same.safetensors"), 2000),
         "changed.safetensors": None,
     }
 
@@ -137,6 +137,14 @@ def test_a_name_that_is_no_utf8_is_listed(shell: Shell, tree: Tree) -> None:
     assert row["size"] == 2000
     assert row["name"].startswith("caf")
     assert "caf" in shell("inventory", "list").out
+
+
+def test_a_name_cannot_give_orders_to_the_terminal(shell: Shell, tree: Tree) -> None:
+    put(tree, "loras/a\x1b[31m\nb.safetensors")
+
+    told = shell("inventory", "list")
+    assert "\x1b" not in told.out
+    assert len(told.out.splitlines()) == 1
 
 
 def test_the_state_of_a_daemon_that_knows_such_a_name_is_told(shell: Shell, tree: Tree) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.domain.errors import FileUnreadable, SettingsInvalid
-from comfywatchman.domain.references import WorkflowContent
+from comfywatchman.domain.references import Severity, WorkflowContent
 from comfywatchman.parsing.parser import Parser
 from comfywatchman.parsing.process import ChildProcess
 from comfywatchman.parsing.wire import Bounds, Hello, Request
@@ -75,6 +75,29 @@ def test_a_workflow_is_read_by_a_child_process(parser: Parser, workflow: Path) -
     assert (parsed.stamp.inode, parsed.stamp.size) == (workflow.stat().st_ino, len(WORKFLOW))
     assert not parsed.changed
     assert parser.child_pid not in {None, os.getpid()}
+
+
+def test_a_child_can_be_started_before_the_file_is_there(parser: Parser, workflow: Path) -> None:
+    parser.prepare()
+    prepared = parser.child_pid
+    assert prepared is not None
+
+    assert parser.read(workflow).content.trouble is None
+    assert parser.child_pid == prepared
+    parser.prepare()
+    assert parser.child_pid == prepared
+
+
+def test_the_child_tells_what_is_wrong_in_the_file(parser: Parser) -> None:
+    twice = json.dumps(graph(node(1, "X"), node(1, "X"))).encode()
+
+    (found,) = parser.read_bytes(twice, "x.json").content.findings
+
+    assert (found.code, found.severity, found.pointer) == (
+        "duplicate-id",
+        Severity.WARNING,
+        "/nodes/1/id",
+    )
 
 
 def test_one_child_reads_many_files(parser: Parser, workflow: Path) -> None:

@@ -16,7 +16,7 @@ from comfywatchman.domain.errors import (
     VerificationFailed,
     WatchmanError,
 )
-from comfywatchman.pipeline.patience import HERE, HERE_SECONDS, Patience
+from comfywatchman.pipeline.patience import HERE, HERE_SECONDS, Patience, backoff
 from comfywatchman.state.jobs import PASSING
 
 DAEMON = Patience(3)
@@ -71,3 +71,10 @@ def test_what_passes_by_itself_is_what_errors_call_retryable() -> None:
     assert retryable >= HERE
     assert retryable >= PASSING
     assert PASSING >= HERE
+
+
+def test_pauses_grow_with_the_failures_and_have_an_end() -> None:
+    for attempts in range(12):
+        longest = min(300.0, 2.0**attempts)
+
+        assert all(longest / 2 <= backoff(attempts) <= longest for _ in range(50))

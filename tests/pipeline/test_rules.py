@@ -90,20 +90,21 @@ def elsewhere(finding: Finding, url: str | None) -> Finding:
     )
 
 
-@pytest.mark.parametrize("cause", [Cause.CHANGED, Cause.ARRIVED])
-def test_each_missing_model_is_asked_for(cause: Cause) -> None:
+def test_each_missing_model_is_asked_for_when_the_workflow_is_new_or_was_edited() -> None:
     found = analysis(missing("a"), present("b"), missing("c"))
 
-    assert next_jobs(messages.WorkflowAnalyzed(found, 0.1, cause)) == [
+    assert next_jobs(messages.WorkflowAnalyzed(found, 0.1, Cause.CHANGED)) == [
         ResolveReference("loras", "a"),
         ResolveReference("loras", "c"),
     ]
 
 
-def test_a_model_that_somebody_removed_is_not_asked_for() -> None:
+@pytest.mark.parametrize("cause", [Cause.ARRIVED, Cause.REMOVED])
+def test_news_of_a_model_asks_for_no_other(cause: Cause) -> None:
+    """What was missing was asked for when the workflow came; the rest, somebody removed."""
     found = analysis(missing("a"))
 
-    assert next_jobs(messages.WorkflowAnalyzed(found, 0.1, Cause.REMOVED)) == []
+    assert next_jobs(messages.WorkflowAnalyzed(found, 0.1, cause)) == []
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from comfywatchman.domain.references import (
     Finding,
     NodeTypeUse,
     ReferenceState,
+    Remark,
     WorkflowState,
 )
 from comfywatchman.report.redaction import redacted
@@ -106,6 +107,16 @@ class NodeTypeRow(Struct, frozen=True, kw_only=True):
     pack: PackRow | None
 
 
+class RemarkRow(Struct, frozen=True, kw_only=True):
+    """Something wrong in the file itself."""
+
+    code: str
+    severity: Literal["error", "warning", "info"]
+    pointer: str
+    """Where in the file: a JSON pointer (RFC 6901)."""
+    message: str
+
+
 class WorkflowRow(Struct, frozen=True, kw_only=True):
     path: str
     sha256: str
@@ -117,6 +128,7 @@ class WorkflowRow(Struct, frozen=True, kw_only=True):
     error: Trouble | None
     references: tuple[ReferenceRow, ...]
     node_types: tuple[NodeTypeRow, ...]
+    findings: tuple[RemarkRow, ...] = ()
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -205,6 +217,16 @@ def _workflow(
         error=_trouble(content.trouble),
         references=tuple(_reference(finding, with_candidates) for finding in analysis.findings),
         node_types=tuple(_node_type(use, installed) for use in content.node_types),
+        findings=tuple(_remark(remark) for remark in content.findings),
+    )
+
+
+def _remark(remark: Remark) -> RemarkRow:
+    return RemarkRow(
+        code=remark.code,
+        severity=remark.severity.value,
+        pointer=encodable(remark.pointer),
+        message=encodable(remark.message),
     )
 
 

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+from io import BytesIO
+
+import pytest
+
+from comfywatchman.analyze.formats import Limits, read_workflow
+from comfywatchman.domain.references import Remark, Severity
+from tests.analyze.building import (
+    SHIPPED,
+    Json,
+    definition,
+    from_input,
+    graph,
+    node,
+    socket,
+    with_subgraphs,
+)
+
+TOKEN = "hf_" + "aB3" * 12
+KEY = "0123456789abcdef" * 2
+
+
+def findings(workflow: object) -> list[Remark]:
+    source = BytesIO(json.dumps(workflow).encode())
+    content = read_workflow(source, "w.json", SHIPPED, Limits(), findings=True)
+    assert content.trouble is None
+    return list(content.findings)
+
+
+def places(workflow: object) -> list[tuple[str, str]]:
+    return [(each.code, each.pointer) for each in findings(workflow)]
+
+
+def at(workflow: object, pointer: str) -> object:
+    """Return what a JSON pointer points at."""
+    value: object = workflow
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        value = value[int(key)] if isinstance(value, list) else value[key]  # type: ignore[index]  # a test
+    return value
+
+
+def test_a_sound_workflow_has_no_findings() -> None:
+    inner = definition(
+        "S", node(3, "VAELoader", "v.safetensors", inputs=[socket("vae_name", 1)]),
+        links=[from_input(1, 0, 3)], inputs=["vae_name"],
+    )  # fmt: skip
+    linked = node(2, "VAEDecode", inputs=[{"name": "vae", "type": "VAE", "link": 7}])
+    workflow = graph(
+        node(1, "S", "v.safetensors"), linked, links=[[7, 1, 0, 2, 0, "VAE"]],
+        **with_subgraphs(inner),
+    )  # fmt: skip
+
+    assert findings(workflow) == []
+
+
+def test_nobody_looks_unless_asked() -> None:
+    workflow = graph(node(1, "X"), node(1, "X"))
+
+    content = read_workflow(BytesIO(json.dumps(workflow).encode()), "w", SHIPPED, Limits())
+
+    assert content.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("workflow", "found"),
+    [
+        (graph(node(1, "X"), node(1, "Y")), ("duplicate-id", "/nodes/1/id")),
+        (graph(node(1, "X"), links=[[4, 1, 0, 9, 0, "X"]]), ("dangling-link", "/links/0")),
+        (
+            graph(node(1, "X", inputs=[{"name": "a", "link": 5}])),
+            ("dangling-link", "/nodes/0/inputs/0/link"),
+        ),
+        ({**graph(node(1, "X")), "version": 3}, ("unknown-version", "/version")),
+        (
+            graph(node(1, "11111111-2222-3333-4444-555555555555")),
+            ("missing-subgraph", "/nodes/0/type"),
+        ),
+        (
+            graph(node(1, "VAELoader", "a.pt", properties={"models": [{"name": "b.pt"}]})),
+            ("stale-model", "/nodes/0/properties/models/0"),
+        ),
+        (graph(node(1, "X", 5, TOKEN)), ("secret", "/nodes/0/widgets_values/1")),
+        (graph(node(1, "X"), extra={"a/b": [TOKEN]}), ("secret", "/extra/a~1b/0")),
+        ({"1": {"class_type": "X", "inputs": {"a": ["7", 0]}}}, ("dangling-link", "/1/inputs/a")),
+        ({"1": {"class_type": "X", "inputs": {"a": TOKEN}}}, ("secret", "/1/inputs/a")),
+        (
+            {"workflow": graph(node(1, "X", TOKEN))},
+            ("secret", "/workflow/nodes/0/widgets_values/0"),
+        ),
+        (
+            graph(node(1, "S"), **with_subgraphs(definition("S", node(2, "X"), node(2, "X")))),
+            ("duplicate-id", "/definitions/subgraphs/0/nodes/1/id"),
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(workflow: Json, found: tuple[str, str]) -> None:
+    assert places(workflow) == [found]
+    at(workflow, found[1])
+
+
+def test_a_model_that_a_widget_selects_is_not_stale() -> None:
+    declared = {"models": [{"name": "a.pt", "url": "https://huggingface.co/x/a.pt"}]}
+
+    assert findings(graph(node(1, "VAELoader", "sub\\a.pt", properties=declared))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TOKEN,
+        f"use {TOKEN} please",
+        "sk-" + "a1B2" * 8,
+        "Authorization: Bearer " + "a1b2" * 6,
+        "ghp_" + "a1" * 18,
+        "github_pat_" + "a1" * 20,
+        "AIza" + "aB3-_" * 7,
+        "https://huggingface.co/x/y.safetensors?token=abcdefgh12",
+        "https://civitai.com/api/download/models/1?type=Model&token=" + KEY,
+        "https://me:password@example.org/x.pt",
+        f"civitai key: {KEY}",
+        f'"api_key": "{KEY}"',
+    ],
+)
+def test_a_token_is_found_and_never_repeated(text: str) -> None:
+    (found,) = findings(graph(node(1, "X", text)))
+
+    assert (found.code, found.severity) == ("secret", Severity.ERROR)
+    assert not any(part in found.message for part in text.split() if len(part) > 14)
+
+
+def test_an_opaque_text_in_a_field_for_keys_is_a_secret() -> None:
+    prompt = {"1": {"class_type": "X", "inputs": {"civitai_api_key": KEY, "note": KEY}}}
+    named = graph({**node(1, "X"), "widgets_values": {"api_key": KEY, "seed": 5}})
+
+    assert places(prompt) == [("secret", "/1/inputs/civitai_api_key")]
+    assert places(named) == [("secret", "/nodes/0/widgets_values/api_key")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf_transfer", "a task-force of sk-aters", "the bearer of bad news", "@artist (best:1.2)",
+        "https://huggingface.co/x/resolve/main/y.safetensors?download=true", "me@example.org",
+        "token", "key light, rim light, low key", KEY, "https://example.org/a?seed=123456789012",
+        "ratio 16:9@60", "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+    ],
+)  # fmt: skip
+def test_ordinary_texts_are_no_secrets(text: str) -> None:
+    assert findings(graph(node(1, "X", text))) == []
+
+
+def test_a_file_full_of_faults_gives_a_bounded_list() -> None:
+    assert len(findings(graph(*(node(1, "X") for _ in range(1000))))) == 100
+
+
+def test_a_text_made_to_be_slow_to_search_is_not() -> None:
+    slow = ["https://" + "a" * 1_000_000, "hf_" * 300_000, "key" * 300_000, "sk-" * 300_000]
+    slow += ["a://" * 200_000 + "@", "Bearer " + " " * 500_000, "?token=" * 100_000]
+    for text in slow:
+        findings(graph(node(1, "X", text)))
