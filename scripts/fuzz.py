@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from comfywatchman.analyze.formats import Limits, read_workflow  # noqa: E402 - the path comes first
-from comfywatchman.parsing.parser import Parser  # noqa: E402
-from comfywatchman.parsing.tables import shipped_tables  # noqa: E402
+from comfywatchman.parsing.parser import Parser  # noqa: E402 - the path comes first
+from comfywatchman.parsing.tables import shipped_tables  # noqa: E402 - the path comes first
 
 MEDIA = ROOT / "tests/analyze/media"
 CORPUS = ROOT / "../shared/corpus"

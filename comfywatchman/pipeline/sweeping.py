@@ -21,8 +21,27 @@ if TYPE_CHECKING:
     from comfywatchman.state.keeper import Connection, Reader
 
 WORKFLOW_SUFFIXES = frozenset(
-    ".json .png .webp .jpg .jpeg .avif .flac .ogg .opus .mp3 .mp4 .m4a .m4v .mov .webm .mkv .svg .glb "
-    ".latent".split()
+    [
+        ".json",
+        ".png",
+        ".webp",
+        ".jpg",
+        ".jpeg",
+        ".avif",
+        ".flac",
+        ".ogg",
+        ".opus",
+        ".mp3",
+        ".mp4",
+        ".m4a",
+        ".m4v",
+        ".mov",
+        ".webm",
+        ".mkv",
+        ".svg",
+        ".glb",
+        ".latent",
+    ]
 )
 """What is looked into for a workflow, by the name; what a file really is its bytes tell."""
 
