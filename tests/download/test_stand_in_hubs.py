@@ -60,8 +60,10 @@ class Hubs:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Hubs]:
-    command = [sys.executable, str(STANDIN), "--hash-cache", "/dev/null"]
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubs]:
+    # A file of our own: the stand-in replaces what it is given, as root even a device.
+    cache = tmp_path_factory.mktemp("hashes") / "cache.json"
+    command = [sys.executable, str(STANDIN), "--hash-cache", str(cache)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield Hubs(json.loads(process.stdout.readline()))
