@@ -68,7 +68,7 @@ def _move(event: Event, shown: Progress, tasks: dict[str, TaskID]) -> None:
             if key in tasks:
                 shown.update(tasks[key], total=size, completed=offset)
             else:
-                tasks[key] = shown.add_task(key, total=size, completed=offset)
+                tasks[key] = shown.add_task(shortened(key), total=size, completed=offset)
         case DownloadProgressed(folder=folder, name=name, done=done, size=size):
             key = f"{folder}/{name}"
             if key in tasks:
@@ -82,6 +82,14 @@ def _move(event: Event, shown: Progress, tasks: dict[str, TaskID]) -> None:
             text = told(event)
             if text is not None:
                 shown.console.print(text, markup=False, highlight=False)
+
+
+def shortened(name: str, most: int = 36) -> str:
+    """Return *name* with its middle left out, so that a bar fits beside it."""
+    if len(name) <= most:
+        return name
+    head = most // 3
+    return f"{name[:head]}…{name[-(most - head - 1) :]}"
 
 
 def _line(event: Event) -> None:

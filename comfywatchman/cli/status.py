@@ -37,6 +37,10 @@ def status(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     return show(loaded(config, comfyui_root), json_=json_)
 
 
+_MOST = 20
+"""Workflows named one by one."""
+
+
 def show(found: Loaded, *, json_: bool) -> int:
     """Print the state of the daemon; it need not run for that."""
     from comfywatchman.daemon.standing import standing
@@ -55,9 +59,14 @@ def show(found: Loaded, *, json_: bool) -> int:
     counted = ", ".join(f"{count} {state}" for state, count in sorted(now.workflows.items()))
     click.echo(f"Workflows: {counted or 'none seen yet'}.")
     click.echo(f"Models: {now.models} known, {now.unmeasured} of them to be measured.")
+    for line in now.lacking[:_MOST]:
+        why = line.trouble.cause if line.trouble else f"lacks {', '.join(line.lacking)}"
+        say(f"  {line.state}: {line.path.name}: {why}")
+    if len(now.lacking) > _MOST:
+        say(f"  and {len(now.lacking) - _MOST} more")
     for job in now.jobs:
         say(
-            f"  {job.id} {job.state}: {job.kind} {job.key}"
+            f"  job {job.id} {job.state}: {job.kind} {job.key}"
             + (f": {job.cause}" if job.cause else "")
         )
     for choice in now.choices:

@@ -24,7 +24,7 @@ from comfywatchman.domain.messages import Event
 from comfywatchman.pipeline.analyzing import Analyzer
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.fetching import Fetcher
-from comfywatchman.pipeline.patience import Patience
+from comfywatchman.pipeline.patience import OF_THE_SETTINGS, Patience
 from comfywatchman.pipeline.resolving import Resolver
 from comfywatchman.state import jobs, store
 
@@ -91,9 +91,16 @@ class Engine:
             assert reader is not None  # noqa: S101 - the keeper has just made it
             undo.callback(reader.close)
             keeper.write(lambda c: jobs.recover(c, time.time()))
-            keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=jobs.OF_THE_SETTINGS))
-            many = settings.download.concurrency
-            desk = Desk(keeper, reader, readers, on_job=tally.count_job, workers={"fetch": many})
+            if lasting:
+                keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=OF_THE_SETTINGS))
+            desk = Desk(
+                keeper,
+                reader,
+                readers,
+                on_job=tally.count_job,
+                since=0.0 if lasting else time.time(),
+                workers={"fetch": settings.download.concurrency},
+            )
             engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser)
             engine._hire(environ, tally, download=download, lasting=lasting)
             undo.pop_all()

@@ -7,6 +7,25 @@ import structlog
 from comfywatchman.domain.errors import WatchmanError
 
 
+class Failures:
+    """Tells what fails under the hands of one thread: once, as long as the same thing lasts."""
+
+    def __init__(self, thread: str) -> None:
+        self._thread = thread
+        self._lasting: str | None = None
+
+    def met(self, error: Exception) -> None:
+        """Tell *error*, unless it is what was met last; a bug is always told."""
+        code = error.code if isinstance(error, WatchmanError) else None
+        if code is None or code != self._lasting:
+            tell_failure(self._thread, error)
+        self._lasting = code
+
+    def passed(self) -> None:
+        """Note that something worked again."""
+        self._lasting = None
+
+
 def tell_failure(thread: str, error: Exception) -> None:
     """Log *error*: one of ours with its remedy, a bug with its traceback."""
     log = structlog.get_logger(thread)

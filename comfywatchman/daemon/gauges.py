@@ -55,8 +55,16 @@ class Gauges(Sources):
         return found
 
     def watch_roots(self) -> Mapping[tuple[str, str], int]:
-        counted = self._running.watcher.methods().roots
-        return {(method.value, state.value): count for (method, state), count in counted.items()}
+        running = self._running
+        counts = {
+            (method.value, state.value): 0 for method, state in running.watcher.methods().roots
+        }
+        trees = {tree.root: tree for tree in running.trees}
+        for change in running.watcher.states():
+            tree = trees.get(change.root.path)
+            if tree is not None and running.counts(tree):
+                counts[change.method.value, change.state.value] += 1
+        return counts
 
     def watched_directories(self) -> Mapping[str, int]:
         return {"events": self._running.watcher.methods().directories}

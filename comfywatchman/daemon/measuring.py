@@ -41,6 +41,7 @@ class Measuring:
     heartbeat: float = field(default_factory=time.time)
     _later: dict[Path, float] = field(default_factory=dict)
     """Files to leave alone until then (monotonic seconds)."""
+    _told: set[tuple[Path, type[Exception]]] = field(default_factory=set)
 
     def run(self) -> None:
         while not self.stop.is_set():
@@ -64,8 +65,15 @@ class Measuring:
         try:
             self._measure(item)
         except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
-            self._later[item.path] = time.monotonic() + AGAIN_SECONDS
-            self.tally.count_hash("failed")
+            self._failed(item, error)
+
+    def _failed(self, item: Unmeasured, error: Exception) -> None:
+        """Leave the file alone for a while, and tell why, once for each reason."""
+        self._later[item.path] = time.monotonic() + AGAIN_SECONDS
+        self.tally.count_hash("failed")
+        reason = (item.path, type(error))
+        if reason not in self._told:
+            self._told.add(reason)
             tell_failure("index", error)
 
     def _measure(self, item: Unmeasured) -> None:
@@ -75,9 +83,7 @@ class Measuring:
         except Interrupted:
             return
         except WatchmanError as error:
-            self._later[item.path] = time.monotonic() + AGAIN_SECONDS
-            self.tally.count_hash("failed")
-            tell_failure("index", error)
+            self._failed(item, error)
             return
         if isinstance(result, Changed) or result[1] != item.stamp:
             self._later[item.path] = time.monotonic() + AGAIN_SECONDS

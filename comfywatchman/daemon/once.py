@@ -18,7 +18,7 @@ from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.survey import STDIN, each_workflow
 from comfywatchman.daemon.tally import NoTally
-from comfywatchman.domain.errors import StateUnusable, WatchmanError
+from comfywatchman.domain.errors import FileUnreadable, StateUnusable, WatchmanError
 from comfywatchman.domain.messages import (
     AnalyzeWorkflow,
     Event,
@@ -162,4 +162,8 @@ def _standing(reader: Reader, path: Path, shown: Path) -> Analysis:
             return replace(with_answers(connection, analysis), path=shown)
         row = jobs.by_key(connection, "analyze", str(path))
         trouble = row.trouble if row is not None else None
+        if trouble is None and not path.exists():
+            trouble = FileUnreadable(
+                f"{path} is not there.", remedy="Check the path; nothing was done."
+            ).trouble()
     return Analysis(shown, "", WorkflowContent("unknown", "none", trouble=trouble))

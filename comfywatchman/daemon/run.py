@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -237,7 +238,7 @@ class _Daemon:
             host, port = server.start()
             stack.callback(server.stop)
             shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        write_owner(directory, Owner(os.getpid(), "run", time.time(), shown))
+        write_owner(directory, Owner(os.getpid(), "run", self._view.started_at.timestamp(), shown))
         return shown
 
     def _take_reload(self, read: Callable[[], Loaded]) -> bool:
@@ -264,6 +265,7 @@ class _Daemon:
         return True
 
     def _open_log(self, settings: Settings) -> Log:
+        _check_log_file(settings.log.file)
         hubs = settings.hubs
         tokens = (hubs.civitai.token, hubs.huggingface.token)
         return configure(
@@ -285,3 +287,22 @@ class _Daemon:
     def _tell(self, event: Event) -> None:
         for reader in self._readers():
             reader(event)
+
+
+def _check_log_file(file: Path | None) -> None:
+    """Refuse a log that nobody could read afterwards.
+
+    Raises:
+        SettingsInvalid: it cannot be opened for writing.
+    """
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab"):
+            pass
+    except OSError as error:
+        raise SettingsInvalid(
+            f"log.file: {file} cannot be written: {error.strerror}.",
+            remedy="Name another file, or none for standard error.",
+        ) from error

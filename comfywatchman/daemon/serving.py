@@ -17,6 +17,7 @@ from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.timers import Timer, Timers
 from comfywatchman.daemon.watching import Check, Stop, SweepRequest, Watching, rule_for
 from comfywatchman.domain.messages import ErrorMet, Event, WatchDegraded, WatchStarted
+from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.pipeline.sweeping import Tree, models_of, trees
 from comfywatchman.state import jobs, workflows
 from comfywatchman.watch.notice import Noticed, Polling, RootChange, RootState, WatchRoot
@@ -148,6 +149,10 @@ class Running:
             seen[thread.name] = (thread.is_alive(), beats[thread.name])
         return seen
 
+    def counts(self, tree: Tree) -> bool:
+        """Whether a tree is one to speak of: not a place where ComfyUI would look if it existed."""
+        return not tree.optional or tree.root.is_dir() or self.sweeps.misses(tree.root)
+
     def sweep(self, reason: str) -> None:
         self.requests.put(SweepRequest(reason))
 
@@ -198,7 +203,7 @@ class Running:
 
     def _revive(self) -> None:
         kinds = self.engine.keeper.write(
-            lambda c: jobs.revive(c, time.time(), after=FAILED_REST_SECONDS, codes=jobs.PASSING)
+            lambda c: jobs.revive(c, time.time(), after=FAILED_REST_SECONDS, codes=PASSING)
         )
         for kind in kinds:
             self.engine.desk.ring(kind)

@@ -9,6 +9,7 @@ from comfywatchman.daemon.lock import Owner, owner_of
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.state import jobs, models, store, workflows
 from comfywatchman.state.keeper import Reader
+from comfywatchman.state.workflows import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Standing:
     running: Owner | None
     workflows: dict[str, int]
     references: dict[str, int]
+    lacking: tuple[Line, ...]
+    """The workflows that are not ready, with what they lack."""
     models: int
     unmeasured: int
     unmeasured_bytes: int
@@ -49,12 +52,15 @@ class Standing:
     choices: tuple[ChoiceNow, ...]
 
 
+_NOT_READY = ("blocked", "unreadable")
+
+
 def standing(state_directory: Path) -> Standing:
     """Return how things stand; nothing is changed."""
     running = owner_of(state_directory)
     reader = store.open_reader(state_directory)
     if reader is None:
-        return Standing(running, {}, {}, 0, 0, 0, (), ())
+        return Standing(running, {}, {}, (), 0, 0, 0, (), ())
     try:
         return _read(reader, running)
     finally:
@@ -69,6 +75,7 @@ def _read(reader: Reader, running: Owner | None) -> Standing:
             running,
             workflows.counts(connection),
             workflows.reference_counts(connection),
+            tuple(line for line in workflows.lines(connection) if line.state in _NOT_READY),
             models.count(connection),
             waiting,
             waiting_bytes,

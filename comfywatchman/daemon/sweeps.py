@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from comfywatchman.daemon.failures import tell_failure
+from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.tally import Tally
-from comfywatchman.daemon.watching import Check, Stop, SweepRequest
+from comfywatchman.daemon.watching import FAILURE, Check, Stop, SweepRequest
 from comfywatchman.disk.files import being_written
 from comfywatchman.domain.errors import Trouble, WatchmanError
 from comfywatchman.domain.files import Folders, Stamp
@@ -62,6 +62,7 @@ class Sweeps:
     stopping: threading.Event = field(default_factory=threading.Event)
     heartbeat: float = field(default_factory=time.time)
     _failed: list[SweepRequest] = field(default_factory=list)
+    _failures: Failures = field(default_factory=lambda: Failures("sweep"))
     _offline: dict[Path, Trouble] = field(default_factory=dict)
     _uncovered: dict[Path, int] = field(default_factory=dict)
     _on_first_done: Callable[[], None] = lambda: None
@@ -79,6 +80,9 @@ class Sweeps:
 
     def _carry_out(self, request: SweepRequest | Check) -> None:
         """Do what is asked; what fails is told, and tried again with the next check."""
+        if isinstance(request, SweepRequest) and request.reason == FAILURE:
+            self._again_later(request)
+            return
         try:
             if isinstance(request, SweepRequest):
                 self.sweep(request)
@@ -87,11 +91,16 @@ class Sweeps:
             while self._failed:
                 self.sweep(self._failed[0])
                 self._failed.pop(0)
+            self._failures.passed()
         except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
             if isinstance(request, SweepRequest):
-                self._failed.append(request)
+                self._again_later(request)
                 self.tally.count_failed_sweep(request.reason)
-            tell_failure("sweep", error)
+            self._failures.met(error)
+
+    def _again_later(self, request: SweepRequest) -> None:
+        if request not in self._failed:
+            self._failed.append(request)
 
     def sweep(self, request: SweepRequest) -> None:
         """Walk what *request* asks for and pass on what differs from the rows."""
@@ -234,6 +243,10 @@ class Sweeps:
         self._on_first_done = call
         if self.first_done.is_set():
             call()
+
+    def misses(self, root: Path) -> bool:
+        """Whether *root* is gone that held something."""
+        return root in self._offline
 
     @property
     def uncovered(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from comfywatchman.daemon.failures import tell_failure
+from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import WatchmanError
@@ -40,6 +40,10 @@ LEAVING_SECONDS = 3.0
 
 MOST_AT_ONCE = 500
 """Notices taken in before the settled ones are looked at again."""
+
+
+FAILURE = "failure"
+"""Why a sweep is asked for that waits for the next check: what failed just now fails again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Watching:
     tally: Tally
     heartbeat: float = field(default_factory=time.time)
     _leaving: dict[Path, float] = field(default_factory=dict)
+    _failures: Failures = field(default_factory=lambda: Failures("settle"))
 
     def run(self) -> None:
         while True:
@@ -104,8 +109,8 @@ class Watching:
         try:
             step()
         except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
-            tell_failure("settle", error)
-            self.sweeps.put(SweepRequest("failure"))
+            self._failures.met(error)
+            self.sweeps.put(SweepRequest(FAILURE))
 
     def _pause(self) -> float | None:
         """Seconds until there is something to look at; ``None`` while all is quiet."""
@@ -157,6 +162,8 @@ class Watching:
             del self._leaving[path]
             events += self._left(path)
         self.desk.store(events)
+        if events:
+            self._failures.passed()
         if any(isinstance(event, ModelFound) for event in events):
             self.desk.ring("index")
         for directory in self.settling.dirty_directories():

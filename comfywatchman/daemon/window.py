@@ -199,7 +199,7 @@ class View:
                 state=states[tree.root].state.value,
             )
             for tree in running.trees
-            if tree.root in states
+            if tree.root in states and running.counts(tree)
         ]
 
     def workflows(self) -> Sequence[WorkflowLine]:

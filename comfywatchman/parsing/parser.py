@@ -123,7 +123,7 @@ class Parser:
             FileUnreadable: it is gone, no regular file, or we may not read it.
         """
         with _opened(path) as file:
-            return self._read(file, path.name)
+            return self._read(file, path.name.encode(errors="backslashreplace").decode())
 
     def read_bytes(self, data: bytes, filename: str) -> Parsed:
         """Return what *data* says, as if it were a file of that name (stdin, a request's body)."""

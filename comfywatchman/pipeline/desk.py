@@ -55,6 +55,8 @@ class Desk:
     )
     on_job: Callable[[str], None] = lambda _kind: None
     """Told the kind of each job that did what it was asked for."""
+    since: float = 0.0
+    """Only jobs asked for since then (Unix seconds) are handed out: what a command is for."""
     workers: dict[str, int] = field(default_factory=dict)
     """How many workers listen to each bell; one when not named."""
 
@@ -77,10 +79,14 @@ class Desk:
 
     def take(self, kind: str, *, per_host: int | None = None) -> JobRow | None:
         """Take the next job that may run now; a look without a lock says whether there is one."""
-        looked = self.reader.read(lambda c: jobs.claimable(c, kind, time.time(), per_host=per_host))
+        looked = self.reader.read(
+            lambda c: jobs.claimable(c, kind, time.time(), per_host=per_host, since=self.since)
+        )
         if looked is None:
             return None
-        return self.keeper.write(lambda c: jobs.claim(c, kind, time.time(), per_host=per_host))
+        return self.keeper.write(
+            lambda c: jobs.claim(c, kind, time.time(), per_host=per_host, since=self.since)
+        )
 
     def give_back(self, row: JobRow, outcome: Outcome) -> None:
         """Store what became of *row*, its events and the jobs that follow, or nothing of it."""
@@ -108,7 +114,7 @@ class Desk:
 
     def wait(self, kind: str) -> None:
         """Sleep until there may be work of *kind*: a bell, or the time of a waiting job."""
-        due = self.reader.read(lambda c: jobs.next_time(c, kind))
+        due = self.reader.read(lambda c: jobs.next_time(c, kind, since=self.since))
         wait = LONGEST_WAIT if due is None else max(0.05, due - time.time())
         # A job that is due already but was not handed out waits for a lane or a host; whoever
         # finishes there rings.

@@ -13,6 +13,22 @@ HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed"})
 HERE_SECONDS = 10.0
 
 
+PASSING = frozenset(
+    {"source-unavailable", "rate-limited", "disk-failed", "disk-full", "folder-not-writable"}
+)
+"""Codes of troubles that may pass without anybody changing the workflow."""
+
+OF_THE_SETTINGS = PASSING | {
+    "choice-needed",
+    "download-off",
+    "download-too-large",
+    "host-not-allowed",
+    "login-needed",
+    "url-refused",
+}
+"""Codes that other settings may cure: looked at again at every start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     trouble: Trouble

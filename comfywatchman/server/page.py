@@ -104,7 +104,7 @@ def _choices(choices: Sequence[ChoiceLine]) -> str:
         offers = "<br>".join(
             f"{number}: {link(offer.page or offer.url)} {text(offer_words(offer))} "
             f"{text(size_words(offer.size))}"
-            for number, offer in enumerate(choice.candidates)
+            for number, offer in enumerate(choice.candidates, 1)
         )
         rows.append([text(f"{choice.folder}/{choice.name}"), text(choice.error.cause), offers])
     return "<h2>For you to choose</h2>" + table(["model", "why", "candidates"], rows)

@@ -68,6 +68,7 @@ def enqueue(connection: Connection, asked: Iterable[Job], now: float) -> set[str
             values = {"payload": dumps(_merged(job, found.payload, waiting=True))}
             if _impatient(job):
                 values |= {"not_before": 0.0}
+            values |= {"updated_at": now}
             connection.execute(update(jobs).where(jobs.c.id == found.id).values(values))
         else:
             values = _fresh(job, now)
@@ -128,10 +129,15 @@ def _host(url: str) -> str:
 
 
 def claim(
-    connection: Connection, kind: str, now: float, *, per_host: int | None = None
+    connection: Connection,
+    kind: str,
+    now: float,
+    *,
+    per_host: int | None = None,
+    since: float = 0.0,
 ) -> JobRow | None:
     """Take the next job of *kind* that may run now, and mark it as running."""
-    found = claimable(connection, kind, now, per_host=per_host)
+    found = claimable(connection, kind, now, per_host=per_host, since=since)
     if found is None:
         return None
     row = connection.execute(
@@ -141,11 +147,17 @@ def claim(
 
 
 def claimable(
-    connection: Connection, kind: str, now: float, *, per_host: int | None = None
+    connection: Connection,
+    kind: str,
+    now: float,
+    *,
+    per_host: int | None = None,
+    since: float = 0.0,
 ) -> int | None:
     """Return the job of *kind* that is next in line and may run now, by its number.
 
-    No two jobs of one lane run at a time, and no more than *per_host* of one host.
+    No two jobs of one lane run at a time, no more than *per_host* of one host, and none that
+    was last asked for before *since*.
     """
     busy = connection.execute(
         select(jobs.c.lane, jobs.c.host).where(jobs.c.kind == kind, jobs.c.state == RUNNING)
@@ -154,7 +166,10 @@ def claimable(
     by_host = Counter(row.host for row in busy if row.host is not None)
     full = {host for host, count in by_host.items() if per_host and count >= per_host}
     question = select(jobs.c.id).where(
-        jobs.c.kind == kind, jobs.c.state == WAITING, jobs.c.not_before <= now
+        jobs.c.kind == kind,
+        jobs.c.state == WAITING,
+        jobs.c.not_before <= now,
+        jobs.c.updated_at >= since,
     )
     if lanes:
         question = question.where(or_(jobs.c.lane.is_(None), jobs.c.lane.not_in(lanes)))
@@ -166,10 +181,12 @@ def claimable(
     return found
 
 
-def next_time(connection: Connection, kind: str) -> float | None:
+def next_time(connection: Connection, kind: str, *, since: float = 0.0) -> float | None:
     """Say when the next waiting job of *kind* may run, seconds since the epoch."""
     found: float | None = connection.execute(
-        select(func.min(jobs.c.not_before)).where(jobs.c.kind == kind, jobs.c.state == WAITING)
+        select(func.min(jobs.c.not_before)).where(
+            jobs.c.kind == kind, jobs.c.state == WAITING, jobs.c.updated_at >= since
+        )
     ).scalar()
     return found
 
@@ -296,22 +313,6 @@ def revive(connection: Connection, now: float, *, after: float, codes: Collectio
             )
             kinds.add(row.kind)
     return kinds
-
-
-PASSING = frozenset(
-    {"source-unavailable", "rate-limited", "disk-failed", "disk-full", "folder-not-writable"}
-)
-"""Codes of troubles that may pass without anybody changing the workflow."""
-
-OF_THE_SETTINGS = PASSING | {
-    "choice-needed",
-    "download-off",
-    "download-too-large",
-    "host-not-allowed",
-    "login-needed",
-    "url-refused",
-}
-"""Codes that other settings may cure: looked at again at every start."""
 
 
 def note_validator(connection: Connection, job_id: int, validator: str | None, host: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from comfywatchman.domain.errors import DiskFull, StateUnusable
+from comfywatchman.domain.errors import DiskFailed, DiskFull, StateUnusable
 
 __all__ = ["Connection", "Keeper", "Reader"]
 # Connection is the one name of SQLAlchemy that others say: what they are handed to ask with.
@@ -23,6 +23,14 @@ __all__ = ["Connection", "Keeper", "Reader"]
 T = TypeVar("T")
 
 _BUSY_MS = 10_000
+
+_OF_THE_DISK = (
+    "disk I/O error",
+    "attempt to write a readonly database",
+    "unable to open database file",
+    "database is locked",
+)
+"""How SQLite begins to say that the place of the file is at fault, and not what was asked."""
 
 
 class Keeper:
@@ -45,6 +53,7 @@ class Keeper:
 
         Raises:
             DiskFull: the volume of the state directory is full; nothing was kept.
+            DiskFailed: it cannot be written for another reason; nothing was kept.
         """
         return self._thread.submit(self._in_transaction, change).result()
 
@@ -59,10 +68,16 @@ class Keeper:
             with self._connection.begin():
                 return change(self._connection)
         except DBAPIError as error:
-            if "disk is full" in str(error.orig):
+            said = str(error.orig)
+            if "disk is full" in said:
                 raise DiskFull(
                     "The volume that holds the state database is full.",
                     remedy="Make room there; work goes on by itself.",
+                ) from error
+            if said.startswith(_OF_THE_DISK):
+                raise DiskFailed(
+                    f"The state database cannot be written ({said}).",
+                    remedy="Look at the disk of the state directory, and who may write there.",
                 ) from error
             raise
 

@@ -29,7 +29,7 @@ SUMMARY = {
     "bytes_to_download",
 }
 ADDED = {
-    "workflow": {"taken"},
+    "workflow": {"taken", "findings"},
     "reference": {"nodes", "spelling", "error"},
     "candidate": {"page"},
     "summary": {"ambiguous", "elsewhere", "arriving"},
@@ -105,6 +105,8 @@ def test_the_report_has_the_keys_of_the_contract(report: dict[str, Json]) -> Non
         assert set(reference) == REFERENCE | ADDED["reference"] | {"candidates"}
         for candidate in reference["candidates"]:
             assert set(candidate) == CANDIDATE | ADDED["candidate"]
+    for remark in (*good["findings"], *broken["findings"]):
+        assert set(remark) == {"code", "severity", "pointer", "message"}
     for node in good["node_types"]:
         assert set(node) == {"type", "state", "count", "pack"}
 

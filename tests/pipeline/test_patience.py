@@ -16,8 +16,7 @@ from comfywatchman.domain.errors import (
     VerificationFailed,
     WatchmanError,
 )
-from comfywatchman.pipeline.patience import HERE, HERE_SECONDS, Patience, backoff
-from comfywatchman.state.jobs import PASSING
+from comfywatchman.pipeline.patience import HERE, HERE_SECONDS, PASSING, Patience, backoff
 
 DAEMON = Patience(3)
 COMMAND = Patience(3, lasting=False)

@@ -41,7 +41,7 @@ def test_the_page_shows_workflows_downloads_choices_and_errors() -> None:
         "portrait.json",
         "25 %",
         "Two files have that name.",
-        "0: https://civitai.com/models/1",
+        "1: https://civitai.com/models/1",
         "Offline: /gone",
         "It is cut off.",
         "2 models to measure",

@@ -16,12 +16,24 @@ from comfywatchman.domain.references import (
     ReferenceState,
     WorkflowContent,
 )
+from comfywatchman.state.keeper import Keeper
 
 HASH = "ab" * 32
 OTHER_HASH = "cd" * 32
 TROUBLE = Trouble("source-unavailable", "The source did not answer.", "It is asked again.")
 NOT_UTF8 = "caf\udce9.safetensors"
 """As Python spells the bytes ``caf\\xe9.safetensors``."""
+
+
+def make_unwritable(keeper: Keeper, *, unwritable: bool) -> None:
+    """Have SQLite refuse to write, as for a file that became read-only, or write again."""
+
+    def change() -> None:
+        connection = keeper._connection.connection.driver_connection
+        assert connection is not None
+        connection.execute(f"PRAGMA query_only = {int(unwritable)}")
+
+    keeper._thread.submit(change).result()
 
 
 def stamp(size: int = 10, *, inode: int = 1, mtime_ns: int = 1, ctime_ns: int = 1) -> Stamp:

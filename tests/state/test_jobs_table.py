@@ -8,6 +8,7 @@ import pytest
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.messages import AnalyzeWorkflow, Cause, Job, ResolveReference
+from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.state import jobs
 from comfywatchman.state.jobs import JobRow
 from comfywatchman.state.keeper import Keeper, Reader
@@ -312,10 +313,8 @@ def test_only_what_may_pass_by_itself_is_tried_again_by_itself(keeper: Keeper) -
     for code in ("source-unavailable", "source-missing"):
         end(keeper, taken(keeper, "fetch"), Trouble(code, "cause", "remedy"))
 
-    assert keeper.write(lambda c: jobs.revive(c, NOW + 100, after=200, codes=jobs.PASSING)) == set()
-    assert keeper.write(lambda c: jobs.revive(c, NOW + 300, after=200, codes=jobs.PASSING)) == {
-        "fetch"
-    }
+    assert keeper.write(lambda c: jobs.revive(c, NOW + 100, after=200, codes=PASSING)) == set()
+    assert keeper.write(lambda c: jobs.revive(c, NOW + 300, after=200, codes=PASSING)) == {"fetch"}
     assert taken(keeper, "fetch").key == "loras/passing"
     assert take(keeper, "fetch") is None
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from comfywatchman.domain.errors import DiskFull
+from comfywatchman.domain.errors import DiskFailed, DiskFull
 from comfywatchman.domain.messages import ResolveReference
 from comfywatchman.state import jobs, store
 from comfywatchman.state.keeper import Keeper, Reader
+from tests.state.rows import make_unwritable
 
 
 class BugError(Exception):
@@ -132,3 +133,17 @@ def test_a_full_disk_is_told_and_work_goes_on_when_there_is_room(
     keeper.write(lambda c: limit(c, pages + 1000))
     keeper.write(lambda c: put(c, "after"))
     assert reader.read(jobs.open_jobs) == 2
+
+
+def test_a_disk_that_cannot_be_written_is_told_with_a_remedy(
+    keeper: Keeper, reader: Reader
+) -> None:
+    make_unwritable(keeper, unwritable=True)
+
+    with pytest.raises(DiskFailed) as failed:
+        keeper.write(lambda c: put(c, "a"))
+
+    assert failed.value.retryable
+    make_unwritable(keeper, unwritable=False)
+    keeper.write(lambda c: put(c, "b"))
+    assert reader.read(jobs.open_jobs) == 1

@@ -1,0 +1,74 @@
+"""The clock's part."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from comfywatchman.daemon.timers import Timer, Timers
+
+LIMIT = 30.0
+
+
+def test_a_timer_runs_again_and_again_on_one_thread_until_it_is_stopped() -> None:
+    ticks = threading.Semaphore(0)
+    threads: set[str] = set()
+
+    def tick() -> None:
+        threads.add(threading.current_thread().name)
+        ticks.release()
+
+    timers = Timers((Timer("tick", 0.05, tick),), {"tick": 0.0})
+    timers.start()
+    for _ in range(3):
+        assert ticks.acquire(timeout=LIMIT)
+    timers.stop()
+
+    assert len(threads) == 1
+
+
+def test_what_was_due_while_we_did_not_run_is_done_once_and_at_once() -> None:
+    ticks = threading.Semaphore(0)
+    day = 86_400.0
+    timers = Timers((Timer("daily", day, ticks.release),), {"daily": time.time() - 10 * day})
+    timers.start()
+    try:
+        assert ticks.acquire(timeout=LIMIT)
+        left = timers.next_run("daily")
+    finally:
+        timers.stop()
+
+    assert not ticks.acquire(blocking=False)
+    assert left is not None
+    assert day - 60 < left.total_seconds() <= day
+
+
+def test_a_restart_does_not_begin_to_count_anew() -> None:
+    hour = 3600.0
+    timers = Timers((Timer("hourly", hour, lambda: None),), {"hourly": time.time() - hour / 2})
+    timers.start()
+    try:
+        left = timers.next_run("hourly")
+    finally:
+        timers.stop()
+
+    assert left is not None
+    assert abs(left.total_seconds() - hour / 2) < 30
+    assert timers.next_run("nobody") is None
+
+
+def test_a_timer_that_fails_does_not_stop_the_others() -> None:
+    ticks = threading.Semaphore(0)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    timers = Timers(
+        (Timer("bad", 0.05, fail), Timer("good", 0.05, ticks.release)), {"bad": 0.0, "good": 0.0}
+    )
+    timers.start()
+    try:
+        for _ in range(3):
+            assert ticks.acquire(timeout=LIMIT)
+    finally:
+        timers.stop()
