@@ -20,6 +20,7 @@ from comfywatchman.domain.messages import (
     ReferenceUnresolved,
     WorkflowAnalyzed,
 )
+from comfywatchman.report.visible import shortened
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -82,14 +83,6 @@ def _move(event: Event, shown: Progress, tasks: dict[str, TaskID]) -> None:
             text = told(event)
             if text is not None:
                 shown.console.print(text, markup=False, highlight=False)
-
-
-def shortened(name: str, most: int = 36) -> str:
-    """Return *name* with its middle left out, so that a bar fits beside it."""
-    if len(name) <= most:
-        return name
-    head = most // 3
-    return f"{name[:head]}…{name[-(most - head - 1) :]}"
 
 
 def _line(event: Event) -> None:

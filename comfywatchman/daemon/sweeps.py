@@ -80,9 +80,6 @@ class Sweeps:
 
     def _carry_out(self, request: SweepRequest | Check) -> None:
         """Do what is asked; what fails is told, and tried again with the next check."""
-        if isinstance(request, SweepRequest) and request.reason == FAILURE:
-            self._again_later(request)
-            return
         try:
             if isinstance(request, SweepRequest):
                 self.sweep(request)
@@ -143,6 +140,8 @@ class Sweeps:
                     return None
                 case Check():
                     checks.append(request)
+                case SweepRequest(reason=reason) if reason == FAILURE:
+                    self._again_later(request)
                 case SweepRequest(below=below):
                     asked[below] = request
         if None in asked:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
 from comfywatchman.demo.board import Key
+from comfywatchman.report.visible import shortened
 
 
 class Showing:
@@ -49,13 +50,5 @@ class Showing:
             self._bars.remove_task(self._tasks.pop(key))
         for key, (here, size) in done.items():
             if key not in self._tasks:
-                self._tasks[key] = self._bars.add_task(_shortened("/".join(key)), total=size)
+                self._tasks[key] = self._bars.add_task(shortened("/".join(key)), total=size)
             self._bars.update(self._tasks[key], completed=here, total=size)
-
-
-def _shortened(name: str, most: int = 36) -> str:
-    """Return *name* with its middle left out, so that a bar fits beside it in 80 columns."""
-    if len(name) <= most:
-        return name
-    head = most // 3
-    return f"{name[:head]}…{name[-(most - head - 1) :]}"

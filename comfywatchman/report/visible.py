@@ -34,3 +34,11 @@ def encodable(text: str) -> str:
 def visible(text: str) -> str:
     """Return *text* with control characters and direction marks as escapes, and no line break."""
     return encodable(text).translate(_ESCAPED)
+
+
+def shortened(name: str, most: int = 36) -> str:
+    """Return *name* with its middle left out, so that a progress bar fits beside it in 80 columns."""
+    if len(name) <= most:
+        return name
+    head = most // 3
+    return f"{name[:head]}…{name[-(most - head - 1) :]}"

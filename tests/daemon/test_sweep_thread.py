@@ -1,0 +1,220 @@
+"""What the sweep thread makes of requests, without a thread."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from comfywatchman.daemon.sweeps import Sweeps
+from comfywatchman.daemon.tally import NoTally
+from comfywatchman.daemon.watching import FAILURE, Check, Stop, SweepRequest
+from comfywatchman.domain.files import Folders
+from comfywatchman.domain.messages import (
+    ModelFound,
+    ModelMoved,
+    RootOffline,
+    RootOnline,
+    SweepFinished,
+    SweepStarted,
+    WorkflowAnalyzed,
+)
+from comfywatchman.pipeline.sweeping import Tree, found_model, is_workflow_file, models_of
+from comfywatchman.watch.notice import Notice, Noticed
+from tests.pipeline.office import Office, put_model
+from tests.state.rows import analysis, make_unwritable
+
+
+@dataclass
+class Room:
+    sweeps: Sweeps
+    office: Office
+    inbox: SimpleQueue[SweepRequest | Check | Stop]
+    notices: SimpleQueue[Noticed | Stop]
+    workflows: Path
+    models: Path
+
+    def do(self, *requests: SweepRequest | Check) -> list[object]:
+        """Have the thread do what waits in its inbox, and return what it tells."""
+        before = len(self.office.told)
+        for request in requests:
+            self.inbox.put(request)
+        for one in self.sweeps._with_waiting(self.inbox.get()) or []:
+            self.sweeps._carry_out(one)
+        return self.office.told[before:]
+
+    def noticed(self) -> list[Noticed | Stop]:
+        found = []
+        while not self.notices.empty():
+            found.append(self.notices.get_nowait())
+        return found
+
+
+@pytest.fixture
+def room(office: Office, folders: Folders, tmp_path: Path) -> Room:
+    workflows = tmp_path / "workflows"
+    workflows.mkdir()
+    trees = [
+        Tree("workflows", "workflow_dirs.0", workflows, is_workflow_file),
+        Tree("models", "models", folders.models_root, models_of(folders)),
+    ]
+    inbox: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
+    notices: SimpleQueue[Noticed | Stop] = SimpleQueue()
+    sweeps = Sweeps(
+        inbox, notices, office.desk, office.reader, trees, None, 2.0, folders, NoTally()
+    )
+    return Room(sweeps, office, inbox, notices, workflows, folders.models_root)
+
+
+def old(path: Path, content: bytes | None = None) -> Path:
+    """Put a model there that looks as if it had been there for long; only its times are set."""
+    put_model(path, content)
+    os.utime(path, (1, 1))
+    return path
+
+
+WHOLE = SweepRequest("timer")
+
+
+def test_a_first_sweep_is_told_and_makes_the_daemon_ready(room: Room) -> None:
+    called: list[str] = []
+    room.sweeps.when_first_done(lambda: called.append("ready"))
+    started, finished = room.do(SweepRequest("start"))
+
+    assert started == SweepStarted("start")
+    assert isinstance(finished, SweepFinished)
+    assert finished.drift == ()
+    assert called == ["ready"]
+    assert room.sweeps.first_done.is_set()
+
+
+def test_a_new_workflow_is_handed_to_the_settle_thread(room: Room) -> None:
+    (room.workflows / "w.json").write_text("{}")
+    room.do(WHOLE)
+
+    assert room.noticed() == [Noticed(room.workflows / "w.json", Notice.CHANGED)]
+
+
+def test_a_model_that_was_just_written_has_to_settle_first(room: Room) -> None:
+    path = room.models / "loras/x.safetensors"
+    put_model(path)
+    told = room.do(WHOLE)
+
+    assert room.noticed() == [Noticed(path, Notice.CHANGED)]
+    assert not any(isinstance(event, ModelFound) for event in told)
+
+
+def test_a_model_that_rests_for_long_is_found_at_once(room: Room) -> None:
+    room.sweeps.settle_seconds = -1.0  # a change time cannot be set back, so nothing need rest
+    path = old(room.models / "loras/x.safetensors")
+    told = room.do(WHOLE)
+
+    assert [event.path for event in told if isinstance(event, ModelFound)] == [path]
+    assert room.noticed() == []
+
+
+def test_a_model_that_somebody_writes_to_has_to_settle_however_old_it_looks(room: Room) -> None:
+    room.sweeps.settle_seconds = -1.0
+    path = old(room.models / "loras/x.safetensors")
+    with path.open("ab"):
+        room.do(WHOLE)
+
+    assert room.noticed() == [Noticed(path, Notice.CHANGED)]
+
+
+def test_a_renamed_model_keeps_its_row_and_a_removed_one_is_handed_on(room: Room) -> None:
+    before, gone = room.models / "loras/x.safetensors", room.models / "loras/gone.safetensors"
+    for path in (before, gone):
+        put_model(path)
+        room.office.happens(*found_model(path))
+    after = room.models / "vae/y.safetensors"
+    before.rename(after)
+    gone.unlink()
+    told = room.do(WHOLE)
+
+    (moved,) = (event for event in told if isinstance(event, ModelMoved))
+    assert (moved.before, moved.path) == (before, after)
+    assert room.noticed() == [Noticed(gone, Notice.REMOVED)]
+
+
+def test_a_renamed_workflow_is_a_removal_and_an_arrival(room: Room) -> None:
+    before, after = room.workflows / "before.json", room.workflows / "after.json"
+    seen = put_model(before, b"{}")
+    room.office.happens(WorkflowAnalyzed(analysis(before), 0.1, stamp=seen))
+    before.rename(after)
+    room.do(WHOLE)
+
+    assert room.noticed() == [
+        Noticed(before, Notice.REMOVED),
+        Noticed(after, Notice.CHANGED),
+    ]
+
+
+def test_what_no_notification_had_told_is_counted(room: Room) -> None:
+    (room.workflows / "w.json").write_text("{}")
+    finished = room.do(WHOLE)[-1]
+
+    assert isinstance(finished, SweepFinished)
+    assert dict(finished.drift)["added"] == 1
+
+
+def test_a_root_that_is_gone_is_told_once_and_so_is_its_return(room: Room) -> None:
+    room.do(WHOLE)
+    away = room.models.with_name("unplugged")
+    room.models.rename(away)
+    first, second = room.do(WHOLE), room.do(WHOLE)
+    away.rename(room.models)
+    third = room.do(WHOLE)
+
+    assert [type(e) for e in first if isinstance(e, RootOffline)] == [RootOffline]
+    assert not any(isinstance(event, RootOffline) for event in second)
+    assert [event for event in third if isinstance(event, RootOnline)] == [RootOnline(room.models)]
+
+
+def test_many_requests_are_folded_into_as_few_walks_as_will_do(room: Room) -> None:
+    loras = SweepRequest("directory", room.models / "loras")
+    deep = SweepRequest("directory", room.models / "loras" / "deep")
+
+    assert room.sweeps._with_waiting(WHOLE) == [WHOLE]
+    for request in (deep, loras, deep):
+        room.inbox.put(request)
+    assert room.sweeps._with_waiting(deep) == [loras]
+    room.inbox.put(WHOLE)
+    assert room.sweeps._with_waiting(loras) == [WHOLE]
+
+
+def test_a_stop_goes_before_everything(room: Room) -> None:
+    room.inbox.put(Stop())
+
+    assert room.sweeps._with_waiting(WHOLE) is None
+
+
+def test_a_sweep_after_a_failure_waits_for_the_next_check(room: Room) -> None:
+    (room.workflows / "w.json").write_text("{}")
+    assert room.do(SweepRequest(FAILURE), SweepRequest(FAILURE)) == []
+
+    room.sweeps._failed, waiting = [], room.sweeps._failed
+    assert waiting == [SweepRequest(FAILURE)]
+
+
+def test_a_sweep_that_failed_is_kept_and_the_thread_goes_on(room: Room) -> None:
+    room.sweeps.settle_seconds = -1.0
+    path = old(room.models / "loras/x.safetensors")
+    make_unwritable(room.office.keeper, unwritable=True)
+    room.do(WHOLE)
+    assert room.sweeps._failed == [WHOLE]
+
+    make_unwritable(room.office.keeper, unwritable=False)
+    told = room.do(WHOLE)
+    assert [event.path for event in told if isinstance(event, ModelFound)] == [path]
+
+
+def test_a_sweep_below_a_directory_is_not_told_as_a_whole_one(room: Room) -> None:
+    put_model(room.models / "loras/x.safetensors")
+    told = room.do(SweepRequest("directory", room.models / "loras"))
+
+    assert told == []
+    assert len(room.noticed()) == 1
