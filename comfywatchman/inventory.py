@@ -145,7 +145,15 @@ def _being_fetched(path: Path, status: os.stat_result) -> bool:
     if status.st_size > _SPARSE_FROM and status.st_blocks * 512 < status.st_size // 8:
         # Hardly a block of it was ever written: room set aside by a download that comes later.
         return True
-    return any(path.with_name(path.name + suffix).exists() for suffix in _COMPANIONS)
+    return any(_is_there(path.with_name(path.name + suffix)) for suffix in _COMPANIONS)
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether *path* exists; a name that is too long for the disk names nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _corrupt(path: Path, problem: str) -> Trouble:

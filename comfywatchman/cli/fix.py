@@ -21,6 +21,7 @@ from comfywatchman.cli.options import (
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
+    from comfywatchman.domain.errors import StateLocked
     from comfywatchman.domain.references import Analysis
     from comfywatchman.report.render.rows import Report
 
@@ -85,32 +86,30 @@ def _fixed(found: Loaded, paths: tuple[str, ...], *, quiet: bool) -> Report:
     try:
         with progress(quiet=quiet) as observe:
             analyses = fix_once(found.settings, paths, observe)
-    except StateLocked:
-        analyses = _by_the_daemon(found, paths)
+    except StateLocked as error:
+        analyses = _by_the_daemon(found, paths, error)
     return render.report_of(analyses, with_candidates=True)
 
 
-def _by_the_daemon(found: Loaded, paths: tuple[str, ...]) -> list[Analysis]:
+def _by_the_daemon(found: Loaded, paths: tuple[str, ...], locked: StateLocked) -> list[Analysis]:
     """Let the daemon that owns the state do it: two would fetch the same file.
 
     Raises:
-        StateLocked: no daemon, but another command owns the state.
+        StateLocked: no daemon owns the state, but another command does, or did a moment ago.
         FileUnreadable: a path that is not below its workflow directories.
     """
     from comfywatchman.cli.talk import post
-    from comfywatchman.daemon.lock import owner_of, owning
+    from comfywatchman.daemon.lock import owner_of
     from comfywatchman.daemon.once import follow
     from comfywatchman.daemon.survey import each_workflow
 
-    directory = found.settings.state.directory
-    owner = owner_of(directory)
+    owner = owner_of(found.settings.state.directory)
     if owner is None or owner.role != "run" or owner.address is None:
-        with owning(directory, "fix"):  # says who it is
-            return []
+        raise locked
     note(f"The daemon (process {owner.pid}) does it.")
     files = list(each_workflow(paths))
     post(found, "fix", {"workflows": [str(path) for path in files]})
-    return follow(found.settings, files)
+    return follow(found.settings, files, owner.pid)
 
 
 def _show(report: Report) -> None:

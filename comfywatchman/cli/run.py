@@ -47,6 +47,10 @@ def run(
     SIGTERM or Ctrl-C stops within five seconds; what was being fetched goes on at the next start.
     SIGHUP reads the settings again.
     """
+    import signal
+
+    # A reload that is asked for before we can hear it must not end us: these settings are new.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from comfywatchman.report.lean import keep_rich_out
 
     keep_rich_out()

@@ -93,7 +93,10 @@ class Download(Section, frozen=True):
         int, Says("Further tries after a failure that may pass.", ge=0, le=100)
     ] = 3
     stall_seconds: Annotated[
-        float, Says("A transfer without a byte for this long is broken off.", ge=0.1, le=3600)
+        float,
+        Says(
+            "A transfer that brings less than 10 kB/s for this long is broken off.", ge=0.1, le=3600
+        ),
     ] = 60
     bandwidth_limit: Annotated[
         int, Says("Bytes a second for all transfers together; 0: no limit.", kind="size", ge=0)

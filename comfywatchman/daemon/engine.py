@@ -20,22 +20,35 @@ from comfywatchman.daemon.parts import (
 )
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.workers import Worker
-from comfywatchman.domain.messages import Event
+from comfywatchman.domain.messages import AnalyzeWorkflow, Cause, Event
 from comfywatchman.pipeline.analyzing import Analyzer
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.fetching import Fetcher
 from comfywatchman.pipeline.patience import OF_THE_SETTINGS, Patience
 from comfywatchman.pipeline.resolving import Resolver
-from comfywatchman.state import jobs, store
+from comfywatchman.state import jobs, store, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
     from comfywatchman.daemon.installation import Place
     from comfywatchman.parsing.parser import Parser
-    from comfywatchman.state.keeper import Keeper, Reader
+    from comfywatchman.state.keeper import Connection, Keeper, Reader
 
 STOP_SECONDS = 4.0
 """How long the workers get to come to a stop; a transfer stops at its next block."""
+
+
+def _look_again(connection: Connection) -> None:
+    """Have what is not ready analyzed once more: settings, tables or the parser may be others."""
+    asked = []
+    for path in workflows.not_ready(connection):
+        analysis = workflows.one(connection, path)
+        refused = analysis is not None and (
+            analysis.content.trouble is not None or any(f.trouble for f in analysis.findings)
+        )
+        # What was refused may be looked for now; what somebody removed is not fetched again.
+        asked.append(AnalyzeWorkflow(path, Cause.CHANGED if refused else Cause.ARRIVED))
+    jobs.enqueue(connection, asked, time.time())
 
 
 @dataclass(slots=True)
@@ -93,6 +106,7 @@ class Engine:
             keeper.write(lambda c: jobs.recover(c, time.time()))
             if lasting:
                 keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=OF_THE_SETTINGS))
+                keeper.write(_look_again)
             desk = Desk(
                 keeper,
                 reader,

@@ -19,6 +19,8 @@ LOCK = "daemon.lock"
 
 OWNER = "daemon.json"
 
+_GLANCE_SECONDS = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -42,8 +44,9 @@ def owning(directory: Path, role: str) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(directory / LOCK, timeout=0)
-        lock.acquire()
+        # Whoever only asks who owns it holds it for a moment, too.
+        lock = FileLock(directory / LOCK, timeout=_GLANCE_SECONDS)
+        lock.acquire(poll_interval=0.02)
     except Timeout:
         raise StateLocked(_who(directory), remedy=_REMEDY) from None
     except OSError as error:

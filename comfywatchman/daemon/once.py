@@ -18,7 +18,7 @@ from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.survey import STDIN, each_workflow
 from comfywatchman.daemon.tally import NoTally
-from comfywatchman.domain.errors import FileUnreadable, StateUnusable, WatchmanError
+from comfywatchman.domain.errors import FileUnreadable, Interrupted, StateUnusable, WatchmanError
 from comfywatchman.domain.messages import (
     AnalyzeWorkflow,
     Event,
@@ -86,11 +86,12 @@ def _forget_unwatched(engine: Engine, place: Place) -> None:
     engine.keeper.write(change)
 
 
-def follow(settings: Settings, paths: Sequence[Path]) -> list[Analysis]:
-    """Wait until the daemon that owns the state has nothing left to do for *paths*.
+def follow(settings: Settings, paths: Sequence[Path], pid: int) -> list[Analysis]:
+    """Wait until the daemon *pid*, which owns the state, has nothing left to do for *paths*.
 
     Raises:
         StateUnusable: its database cannot be read.
+        Interrupted: the daemon ended before.
     """
     reader = store.open_reader(settings.state.directory)
     if reader is None:
@@ -100,10 +101,25 @@ def follow(settings: Settings, paths: Sequence[Path]) -> list[Analysis]:
         )
     try:
         while not _done(reader, paths):
+            if not _lives(pid):
+                raise Interrupted(
+                    f"The daemon (process {pid}) ended before it was done.",
+                    remedy="Run the command again.",
+                )
             time.sleep(_LOOK_SECONDS)
         return [_standing(reader, path, path) for path in paths]
     finally:
         reader.close()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's, and there
+        return True
+    return True
 
 
 def _on_disk(path: Path, stack: ExitStack) -> tuple[Path, Path]:
@@ -129,7 +145,7 @@ def take_stock(engine: Engine, place: Place) -> None:
         for path, _ in (*news.found.added(), *news.found.changed()):
             try:
                 events += found_model(path)
-            except WatchmanError:
+            except (WatchmanError, OSError):
                 continue
         events += [ModelRemoved(path) for path, _ in news.found.removed()]
         engine.desk.store(events)

@@ -128,7 +128,7 @@ def _looked_into(path: Path, stamp: Stamp) -> ModelFile:
     """Say whether a file that nobody knows yet is all there; what cannot be read is not."""
     try:
         return ModelFile(path, stamp, examine_model(path).whole)
-    except WatchmanError:
+    except (WatchmanError, OSError):
         return ModelFile(path, stamp, whole=False)
 
 

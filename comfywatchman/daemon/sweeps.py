@@ -17,6 +17,7 @@ import structlog
 from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.watching import FAILURE, Check, Stop, SweepRequest
+from comfywatchman.disk.errors import reading_failed
 from comfywatchman.disk.files import being_written
 from comfywatchman.domain.errors import Trouble, WatchmanError
 from comfywatchman.domain.files import Folders, Stamp
@@ -221,6 +222,10 @@ class Sweeps:
             return found_model(path)
         except WatchmanError as error:
             self._tell_once(path, error.trouble())
+            return []
+        except OSError as error:
+            # One file must not end the walk over all the others.
+            self._tell_once(path, reading_failed(error, path).trouble())
             return []
 
     def _rests(self, path: Path, stamp: Stamp) -> bool:

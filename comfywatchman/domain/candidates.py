@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Expected
@@ -43,6 +44,11 @@ class Candidate:
     """login, licence, early-access or payment."""
     page: str | None = None
     """Where a person can read about it."""
+
+    @property
+    def host(self) -> str:
+        """``host`` or ``host:port`` of the address, lowercase."""
+        return urlsplit(self.url).netloc.rpartition("@")[2].lower()
 
     @property
     def expected(self) -> Expected:

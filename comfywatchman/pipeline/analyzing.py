@@ -13,7 +13,9 @@ from comfywatchman.domain.errors import FileUnreadable, Trouble
 from comfywatchman.domain.files import Folders, Stamp
 from comfywatchman.domain.messages import (
     AnalyzeWorkflow,
+    Cause,
     Event,
+    ReferenceUnresolved,
     WorkflowAnalyzed,
     WorkflowRemoved,
 )
@@ -34,6 +36,7 @@ MOST_LOOKS = 3
 """How often a file that seems half written is read again before it is called broken."""
 
 _HALF_WRITTEN = "workflow-unreadable"
+_CHILD_FAILED = "parser-failed"
 
 _CHANGED = Trouble(
     "workflow-unreadable", "The file was written to while it was read.", "It is read again."
@@ -63,11 +66,21 @@ class Analyzer:
             return Outcome(trouble=trouble, retry_in=0.2 * 2**row.attempts)
         duration = time.monotonic() - started
         event: Event = WorkflowAnalyzed(analysis, duration, job.cause, stamp)
-        return Outcome((event,))
+        told = _refused(analysis) if job.cause is Cause.CHANGED else ()
+        return Outcome((event, *told))
 
     def rest(self) -> None:
         """Nothing to do: give the memory of the parsing process back after a while."""
         self.parser.close_when_idle(time.monotonic())
+
+
+def _refused(analysis: Analysis) -> tuple[Event, ...]:
+    """Tell of references that are not even looked for: a name that must not become a path."""
+    return tuple(
+        ReferenceUnresolved(finding.reference.folder or "", finding.reference.name, finding.trouble)
+        for finding in analysis.findings
+        if finding.trouble is not None and finding.lacking
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,8 @@ def _unreadable(path: Path, trouble: Trouble) -> Analysis:
 def _half_written(analysis: Analysis, stamp: Stamp | None) -> bool:
     """Whether the file may be broken only because its writer is not done."""
     trouble = analysis.content.trouble
+    if trouble is not None and trouble.code == _CHILD_FAILED:
+        return True  # killed for lack of memory, or by an upgrade under it: another child may do
     if trouble is None or trouble.code != _HALF_WRITTEN or stamp is None:
         return False
     age = time.time() - max(stamp.mtime_ns, stamp.ctime_ns) / 1e9

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.messages import Event, Job, JobFailed, JobSetAside
-from comfywatchman.pipeline.record import record
+from comfywatchman.domain.messages import Event, Job, JobFailed, JobSetAside, ModelFound
+from comfywatchman.pipeline.record import record, record_found
 from comfywatchman.state import jobs
 from comfywatchman.state.jobs import JobRow
 
@@ -33,6 +34,8 @@ class Outcome:
     """Set where the job did not do what it was asked for."""
     retry_in: float | None = None
     """Seconds until the next try; ``None`` ends the job."""
+    progressed: bool = False
+    """Some of the work was done before it failed: the count of tries begins anew."""
     interrupted: bool = False
     """We are stopping: the job waits as it was."""
 
@@ -140,8 +143,13 @@ class Desk:
 def _record_all(connection: Connection, events: Iterable[Event]) -> set[str]:
     now = time.time()
     kinds: set[str] = set()
-    for event in events:
-        kinds |= record(connection, event, now)
+    for found, group in groupby(events, key=lambda event: isinstance(event, ModelFound)):
+        if found:
+            many = [event for event in group if isinstance(event, ModelFound)]
+            kinds |= record_found(connection, many, now)
+            continue
+        for event in group:
+            kinds |= record(connection, event, now)
     return kinds
 
 
@@ -152,7 +160,14 @@ def _close(connection: Connection, row: JobRow, outcome: Outcome, now: float) ->
     if outcome.trouble is None:
         return jobs.finish(connection, row.id, now)
     if outcome.retry_in is not None:
-        jobs.retry_later(connection, row.id, outcome.trouble, now, outcome.retry_in)
+        jobs.retry_later(
+            connection,
+            row.id,
+            outcome.trouble,
+            now,
+            outcome.retry_in,
+            attempts=1 if outcome.progressed else None,
+        )
         return None
     jobs.fail(connection, row.id, outcome.trouble, now)
     return None

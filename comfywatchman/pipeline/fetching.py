@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ from comfywatchman.domain.messages import (
 )
 from comfywatchman.download.handler import verify
 from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.leftovers import part_of
 from comfywatchman.pipeline.patience import Patience
 from comfywatchman.place import Target, link_existing, plan, publish_target, quarantine
 from comfywatchman.state import jobs, models
@@ -65,6 +67,7 @@ class Fetcher:
         """Carry out a `FetchModel` job; doing it twice does no harm."""
         job = row.job
         assert isinstance(job, FetchModel)  # noqa: S101 - the table's kind says so
+        before = self._gathered(job)
         try:
             if not self.allowed:
                 raise DownloadOff(
@@ -75,12 +78,32 @@ class Fetcher:
         except Interrupted:
             return Outcome(interrupted=True)
         except WatchmanError as error:
-            return self._failed(job, row, error)
+            now = self._gathered(job)
+            if now == 0 and not error.retryable:
+                self._forget_part(job)
+            return self._failed(job, row, error, progressed=now > before)
         return Outcome(tuple(events))
+
+    def _gathered(self, job: FetchModel) -> int:
+        """Return how many bytes of the file earlier tries left; more afterwards is progress."""
+        try:
+            stamp = look(part_of(job, self.folders))
+        except WatchmanError:
+            return 0
+        return 0 if stamp is None else stamp.size
+
+    def _forget_part(self, job: FetchModel) -> None:
+        with suppress(WatchmanError):
+            remove_part(part_of(job, self.folders))
 
     def _bring(self, job: FetchModel, row: JobRow) -> list[Event]:
         first = job.sources[0]
         target = plan(self.folders, job.folder, job.name, fingerprint=first.sha256 or first.url)
+        if target.final.is_symlink() and look(target.final) is None:
+            raise NameTaken(
+                f"{target.final} is a link that leads nowhere.",
+                remedy="Remove it, or connect the drive it leads to.",
+            )
         if look(target.final) is not None:
             events = self._settled_already(job, target)
             remove_part(target.part)
@@ -181,7 +204,7 @@ class Fetcher:
             expected=source.expected,
             validator=row.validator,
             on_start=self._starting(job, row, source),
-            on_progress=self._progressing(job, source),
+            on_progress=self._progressing(job),
             stop=self.stop,
         )
         try:
@@ -214,7 +237,7 @@ class Fetcher:
 
         return on_start
 
-    def _progressing(self, job: FetchModel, source: Candidate) -> Callable[[int, int | None], None]:
+    def _progressing(self, job: FetchModel) -> Callable[[int, int | None], None]:
         last = [time.monotonic(), 0.0]
 
         def on_progress(done: int, size: int | None) -> None:
@@ -227,8 +250,10 @@ class Fetcher:
 
         return on_progress
 
-    def _failed(self, job: FetchModel, row: JobRow, error: WatchmanError) -> Outcome:
-        verdict = self.patience.judge(error, row.attempts)
+    def _failed(
+        self, job: FetchModel, row: JobRow, error: WatchmanError, *, progressed: bool
+    ) -> Outcome:
+        verdict = self.patience.judge(error, 0 if progressed else row.attempts)
         retry_in = verdict.retry_in
         if isinstance(error, VerificationFailed) and row.attempts == 0:
             retry_in = 1.0  # once more from the start; the second time the source has changed
@@ -239,7 +264,7 @@ class Fetcher:
         told: tuple[Event, ...] = ()
         if not _same_trouble(row.trouble, verdict.trouble):
             told = (DownloadRetrying(job.folder, job.name, verdict.trouble, retry_in),)
-        return Outcome(told, trouble=verdict.trouble, retry_in=retry_in)
+        return Outcome(told, trouble=verdict.trouble, retry_in=retry_in, progressed=progressed)
 
 
 def _same_trouble(before: Trouble | None, now: Trouble) -> bool:

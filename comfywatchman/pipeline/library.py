@@ -91,7 +91,7 @@ def _unindexed(finding: Finding, folders: Folders) -> tuple[Path, Stamp] | None:
         for root in folders.folder(folder).roots:
             path = root / PurePosixPath(reference.name)
             stamp = _look(path)
-            if stamp is not None:
+            if stamp is not None and path.is_file():
                 return path, stamp
     return None
 

@@ -12,6 +12,9 @@ HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed"})
 
 HERE_SECONDS = 10.0
 
+LONGEST_ASKED = 3600.0
+"""Seconds; a source that asks us to wait longer is asked after that all the same."""
+
 
 PASSING = frozenset(
     {"source-unavailable", "rate-limited", "disk-failed", "disk-full", "folder-not-writable"}
@@ -20,13 +23,20 @@ PASSING = frozenset(
 
 OF_THE_SETTINGS = PASSING | {
     "choice-needed",
+    "name-taken",
+    "nothing-found",
+    "source-missing",
+    "unknown-folder",
+    "unsafe-name",
+    "verification-failed",
+    "wrong-answer",
     "download-off",
     "download-too-large",
     "host-not-allowed",
     "login-needed",
     "url-refused",
 }
-"""Codes that other settings may cure: looked at again at every start."""
+"""Codes that other settings, another network or time may cure: looked at again at every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +69,20 @@ class Patience:
         return Verdict(trouble, self.again(attempts, error.retry_after))
 
     def again(self, attempts: int, retry_after: float | None) -> float | None:
-        """Return seconds until a source may be asked once more, ``None`` when it was enough."""
-        if attempts >= self.max_retries:
+        """Return seconds until a source may be asked once more, ``None`` when it was enough.
+
+        A daemon goes on after that with pauses of minutes: an outage ends some time. No source
+        is believed that asks for more than an hour.
+        """
+        asked = min(retry_after or 0.0, LONGEST_ASKED)
+        if attempts < self.max_retries:
+            return max(backoff(attempts), asked)
+        if not self.lasting:
             return None
-        return max(backoff(attempts), retry_after or 0.0)
+        return max(backoff(attempts - self.max_retries, first=30.0, most=900.0), asked)
 
 
 def backoff(attempts: int, *, first: float = 1.0, most: float = 300.0) -> float:
     """Return seconds to wait after *attempts* failures: doubling, with jitter above half."""
-    longest = min(most, first * 2.0**attempts)
+    longest = min(most, first * 2.0 ** min(attempts, 30))
     return longest / 2 + random.uniform(0, longest / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,20 @@ def record(connection: Connection, event: Event, now: float) -> set[str]:
     if isinstance(event, WorkflowAnalyzed) and _overtaken(connection, event, now):
         follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
     return jobs.enqueue(connection, follow, now)
+
+
+def record_found(connection: Connection, found: Sequence[ModelFound], now: float) -> set[str]:
+    """Store many found files at once, as a first sweep finds them, and the jobs that follow."""
+    models.note_found(
+        connection, [(f.path, f.stamp, f.whole) for f in found if f.stamp is not None]
+    )
+    if not workflows.any_wants(connection):
+        return set()
+    kinds: set[str] = set()
+    for event in found:
+        follow = next_jobs(event, waiting=_waiting(connection, event))
+        kinds |= jobs.enqueue(connection, follow, now)
+    return kinds
 
 
 def _overtaken(connection: Connection, event: WorkflowAnalyzed, now: float) -> bool:
@@ -85,14 +100,17 @@ def _store(connection: Connection, event: Event, now: float) -> None:
 
 def _store_placed(connection: Connection, event: ModelPlaced, now: float) -> None:
     if event.stamp is not None:
-        models.note(
-            connection,
-            event.path,
-            event.stamp,
-            whole=True,
-            sha256=event.measured.sha256,
-            measured_at_ns=int(now * 1e9),
-        )
+        # A new hard link changes the stamp of the file under its older names, not its bytes.
+        others = models.same_inode(connection, event.stamp) if event.linked_from else []
+        for path in (event.path, *(file.path for file in others)):
+            models.note(
+                connection,
+                path,
+                event.stamp,
+                whole=True,
+                sha256=event.measured.sha256,
+                measured_at_ns=int(now * 1e9),
+            )
     workflows.note_placed(connection, event, now)
     workflows.settle_choice(connection, event.folder, event.name)
     jobs.settled(connection, f"{event.folder}/{event.name}", now)

@@ -37,7 +37,7 @@ def visible(text: str) -> str:
 
 
 def shortened(name: str, most: int = 36) -> str:
-    """Return *name* with its middle left out, so that a progress bar fits beside it in 80 columns."""
+    """Return *name* with its middle left out, so that a bar fits beside it in 80 columns."""
     if len(name) <= most:
         return name
     head = most // 3

@@ -103,7 +103,7 @@ def _fresh(job: Job, now: float) -> dict[str, object]:
     if isinstance(job, FetchModel):
         first = job.sources[0]
         lane = first.sha256 or job.key
-        host = _host(first.url)
+        host = first.host
     return {
         "kind": job.kind,
         "key": natural_key(job.key),
@@ -120,12 +120,6 @@ def _fresh(job: Job, now: float) -> dict[str, object]:
         "created_at": now,
         "updated_at": now,
     }
-
-
-def _host(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
 def claim(
@@ -227,15 +221,21 @@ def fail(connection: Connection, job_id: int, trouble: Trouble, now: float) -> N
 
 
 def retry_later(
-    connection: Connection, job_id: int, trouble: Trouble, now: float, delay: float
+    connection: Connection,
+    job_id: int,
+    trouble: Trouble,
+    now: float,
+    delay: float,
+    *,
+    attempts: int | None = None,
 ) -> None:
-    """Let a job wait *delay* seconds for its next try."""
+    """Let a job wait *delay* seconds for its next try; *attempts* replaces the count of tries."""
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)
         .values(
             state=WAITING,
-            attempts=jobs.c.attempts + 1,
+            attempts=jobs.c.attempts + 1 if attempts is None else attempts,
             not_before=now + delay,
             trouble=dumps(trouble),
             updated_at=now,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import ModelFile, Stamp
@@ -39,18 +40,38 @@ def note(
 ) -> None:
     """Store what is known of a file; a hash that was measured under the same stamp stays."""
     values = {
+        **_values_of(path, stamp, whole=whole),
+        "sha256": sha256,
+        "measured_at_ns": measured_at_ns,
+        "trouble": trouble_bytes(trouble),
+    }
+    connection.execute(_upsert(), [values])
+
+
+def note_found(connection: Connection, found: Iterable[tuple[Path, Stamp, bool]]) -> None:
+    """Store what is known of many files at once: path, stamp, whether it is whole."""
+    nothing = {"sha256": None, "measured_at_ns": None, "trouble": None}
+    rows = [{**_values_of(path, stamp, whole=whole), **nothing} for path, stamp, whole in found]
+    if rows:
+        connection.execute(_upsert(), rows)
+
+
+def _values_of(path: Path, stamp: Stamp, *, whole: bool) -> dict[str, Any]:
+    return {
         "path": path,
         "directory": path.parent,
         "base": searchable(path.name),
         "stem": searchable(path.stem),
         **_stamp_values(stamp),
         "whole": whole,
-        "sha256": sha256,
-        "measured_at_ns": measured_at_ns,
         "noted_at": time.time(),
-        "trouble": trouble_bytes(trouble),
     }
-    statement = insert(models).values(values)
+
+
+@cache
+def _upsert() -> Insert:
+    """Return the statement that stores a row, made once: making it costs more than running it."""
+    statement = insert(models)
     new = statement.excluded
     same = and_(
         models.c.device == new.device,
@@ -59,14 +80,13 @@ def note(
         models.c.mtime_ns == new.mtime_ns,
         models.c.ctime_ns == new.ctime_ns,
     )
-    changes: dict[str, Any] = {name: new[name] for name in values if name not in ("path", "sha256")}
+    kept = {"path", "sha256", "measured_at_ns"}
+    changes: dict[str, Any] = {c.name: new[c.name] for c in models.c if c.name not in kept}
     changes["sha256"] = case((new.sha256.isnot(None), new.sha256), (same, models.c.sha256))
     changes["measured_at_ns"] = case(
         (new.sha256.isnot(None), new.measured_at_ns), (same, models.c.measured_at_ns)
     )
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=[models.c.path], set_=changes)
-    )
+    return statement.on_conflict_do_update(index_elements=[models.c.path], set_=changes)
 
 
 def measured(connection: Connection, path: Path, stamp: Stamp, sha256: str, at_ns: int) -> bool:

@@ -125,6 +125,7 @@ wants = Table(
     Column("base", Text, nullable=False),
     Column("stem", Text, nullable=False),
     Column("sha256", Text),
+    Column("declared", LargeBinary, nullable=False),  # (url, sha256) of each place, best first
     Column("state", Text, nullable=False),
     Index("wants_by_base", "base"),
     Index("wants_by_stem", "stem"),

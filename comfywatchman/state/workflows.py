@@ -13,7 +13,7 @@ from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.messages import ModelPlaced, ReferenceAmbiguous
-from comfywatchman.domain.references import Analysis, Finding
+from comfywatchman.domain.references import Analysis, Finding, WorkflowState
 from comfywatchman.state.coding import dumps, loads, searchable, trouble_bytes, trouble_from
 from comfywatchman.state.schema import beneath, choices, placements, timers, wants, workflows
 
@@ -94,6 +94,7 @@ def _wants(analysis: Analysis) -> list[dict[str, object]]:
                 "base": searchable(base),
                 "stem": searchable(base.rpartition(".")[0] or base),
                 "sha256": promised,
+                "declared": dumps([(d.url, d.sha256) for d in reference.declared]),
                 "state": finding.state.value,
             }
         )
@@ -174,17 +175,19 @@ def wanted(connection: Connection, folder: str, name: str) -> Wanted:
     """Gather all that the workflows say about one missing model, in a stable order."""
     urls: list[tuple[int, str]] = []
     hashes: set[str] = set()
-    for path in sorted(asked_by(connection, folder, name)):
-        analysis = one(connection, path)
-        for finding in analysis.findings if analysis else ():
-            reference = finding.reference
-            if not reference.active or (reference.folder, reference.name) != (folder, name):
-                continue
-            for rank, declared in enumerate(reference.declared):
-                if declared.url:
-                    urls.append((rank, declared.url))
-                if declared.sha256:
-                    hashes.add(declared.sha256)
+    rows = connection.execute(
+        select(wants.c.declared)
+        .where(wants.c.folder == folder, wants.c.name == natural(name))
+        .order_by(wants.c.workflow)
+    )
+    for row in rows:
+        for rank, (url, sha256) in enumerate(
+            loads(row.declared, list[tuple[str | None, str | None]])
+        ):
+            if url:
+                urls.append((rank, url))
+            if sha256:
+                hashes.add(sha256)
     ordered = dict.fromkeys(url for _, url in sorted(urls))
     return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)))
 
@@ -194,6 +197,19 @@ def one(connection: Connection, path: Path) -> Analysis | None:
         select(workflows.c.analysis).where(workflows.c.path == path)
     ).one_or_none()
     return None if row is None else loads(row.analysis, Analysis)
+
+
+def any_wants(connection: Connection) -> bool:
+    """Whether any workflow asks for any model."""
+    return connection.execute(select(wants.c.base).limit(1)).first() is not None
+
+
+def not_ready(connection: Connection) -> list[Path]:
+    """Return the workflows that lack something or could not be read."""
+    states = (WorkflowState.BLOCKED.value, WorkflowState.UNREADABLE.value)
+    return list(
+        connection.execute(select(workflows.c.path).where(workflows.c.state.in_(states))).scalars()
+    )
 
 
 def paths(connection: Connection) -> list[Path]:

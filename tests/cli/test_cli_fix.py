@@ -171,6 +171,24 @@ def test_a_daemon_that_owns_the_state_does_it_and_the_command_waits_for_it(
     assert names(tree) == ["loras/late.safetensors"]
 
 
+def test_a_daemon_that_ends_while_the_command_waits_is_told(tmp_path: Path) -> None:
+    with Hub(sizes=(3_000_000, 3_000_000), throttle=500_000) as hub:
+        tree = Tree(tmp_path, hub.url, tuple(hub.hosts))
+        path = drop(tree.workflows / "w.json", has(hub, "a.safetensors"))
+        with running(tree) as daemon:
+            fixing = Shell(tree).begin("fix", path)
+            assert fixing.stderr is not None
+            assert b"The daemon" in fixing.stderr.readline()
+            daemon.until("download.started")
+            daemon.when(lambda: len(daemon.events("workflow.analyzed")) >= 2)
+            daemon.kill()
+            _, err = fixing.communicate(timeout=LIMIT)
+
+    assert fixing.returncode == 3
+    # Which one depends on whether the daemon had answered before it ended.
+    assert err.splitlines()[0] in {b"error: interrupted", b"error: source-unavailable"}
+
+
 def test_a_daemon_does_nothing_for_workflows_that_are_not_in_its_directories(
     shell: Shell, tree: Tree, hub: Hub
 ) -> None:

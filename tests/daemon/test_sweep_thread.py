@@ -64,7 +64,7 @@ def room(office: Office, folders: Folders, tmp_path: Path) -> Room:
     inbox: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
     notices: SimpleQueue[Noticed | Stop] = SimpleQueue()
     sweeps = Sweeps(
-        inbox, notices, office.desk, office.reader, trees, None, 2.0, folders, NoTally()
+        inbox, notices, office.desk, office.reader, trees, None, folders, 2.0, NoTally()
     )
     return Room(sweeps, office, inbox, notices, workflows, folders.models_root)
 
@@ -196,8 +196,7 @@ def test_a_sweep_after_a_failure_waits_for_the_next_check(room: Room) -> None:
     (room.workflows / "w.json").write_text("{}")
     assert room.do(SweepRequest(FAILURE), SweepRequest(FAILURE)) == []
 
-    room.sweeps._failed, waiting = [], room.sweeps._failed
-    assert waiting == [SweepRequest(FAILURE)]
+    assert room.sweeps._failed == [SweepRequest(FAILURE)]
 
 
 def test_a_sweep_that_failed_is_kept_and_the_thread_goes_on(room: Room) -> None:

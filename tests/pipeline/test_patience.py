@@ -16,7 +16,14 @@ from comfywatchman.domain.errors import (
     VerificationFailed,
     WatchmanError,
 )
-from comfywatchman.pipeline.patience import HERE, HERE_SECONDS, PASSING, Patience, backoff
+from comfywatchman.pipeline.patience import (
+    HERE,
+    HERE_SECONDS,
+    LONGEST_ASKED,
+    PASSING,
+    Patience,
+    backoff,
+)
 
 DAEMON = Patience(3)
 COMMAND = Patience(3, lasting=False)
@@ -35,13 +42,30 @@ def test_what_is_refused_for_good_is_not_tried_again(kind: type[WatchmanError]) 
 
 
 @pytest.mark.parametrize("kind", [SourceUnavailable, RateLimited, BeingFetched])
-def test_what_may_pass_is_tried_a_few_times_with_growing_pauses(kind: type[WatchmanError]) -> None:
-    pauses = [DAEMON.judge(met(kind), attempts).retry_in for attempts in range(5)]
+def test_a_command_tries_what_may_pass_a_few_times_with_growing_pauses(
+    kind: type[WatchmanError],
+) -> None:
+    pauses = [COMMAND.judge(met(kind), attempts).retry_in for attempts in range(5)]
 
     assert pauses[3:] == [None, None]
     for attempts, pause in enumerate(pauses[:3]):
         assert pause is not None
         assert 2.0**attempts / 2 <= pause <= 2.0**attempts
+
+
+@pytest.mark.parametrize("kind", [SourceUnavailable, RateLimited, BeingFetched])
+def test_a_daemon_waits_for_the_end_of_an_outage_with_pauses_of_minutes(
+    kind: type[WatchmanError],
+) -> None:
+    pauses = [DAEMON.judge(met(kind), attempts).retry_in for attempts in range(200)]
+
+    assert all(pause is not None for pause in pauses)
+    assert all(15.0 <= pause <= 900.0 for pause in pauses[3:] if pause is not None)
+    assert all(pause >= 450.0 for pause in pauses[10:] if pause is not None)
+
+
+def test_a_source_that_asks_to_wait_for_days_is_asked_after_an_hour() -> None:
+    assert DAEMON.judge(met(RateLimited, retry_after=1e6), 0).retry_in == LONGEST_ASKED
 
 
 def test_a_source_is_never_asked_sooner_than_it_wants() -> None:
@@ -60,7 +84,7 @@ def test_a_command_does_not_wait_for_this_machine_to_be_cured(kind: type[Watchma
 
 
 def test_with_no_retries_nothing_is_tried_again() -> None:
-    assert Patience(0).judge(met(SourceUnavailable), 0).retry_in is None
+    assert Patience(0, lasting=False).judge(met(SourceUnavailable), 0).retry_in is None
 
 
 def test_what_passes_by_itself_is_what_errors_call_retryable() -> None:

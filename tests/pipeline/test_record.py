@@ -137,6 +137,19 @@ def test_a_placed_model_is_known_with_its_hash_at_once(office: Office) -> None:
     assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
 
 
+def test_a_linked_model_keeps_the_hash_of_the_file_it_is_a_link_of(office: Office) -> None:
+    """A hard link changes the time of the file's last change, and no byte of it."""
+    first = Path("/m/vae/x.safetensors")
+    office.happens(placed(first))
+    linked = replace(placed(), stamp=stamp(size=10, ctime_ns=2), linked_from=first)
+    office.happens(linked)
+
+    known = office.reader.read(models.every)
+    assert [(file.path, file.sha256) for file in known] == [(LORA, HASH), (first, HASH)]
+    assert {file.stamp for file in known} == {linked.stamp}
+    assert office.reader.read(models.backlog) == (0, 0)
+
+
 def test_a_placed_model_answers_the_question_about_it(office: Office) -> None:
     office.happens(ReferenceAmbiguous("loras", "x.safetensors", (OFFER,), TROUBLE))
     assert len(office.reader.read(workflows.open_choices)) == 1

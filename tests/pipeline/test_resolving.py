@@ -63,7 +63,13 @@ def resolve(
     office.desk.submit([ResolveReference(folder, name)])
     row = replace(office.take("resolve"), attempts=attempts)
     resolver = Resolver(
-        shelves, folders, office.reader, office.desk.tell, auto, frozenset(), Patience(3)
+        shelves,
+        folders,
+        office.reader,
+        office.desk.tell,
+        auto,
+        frozenset(),
+        Patience(3, lasting=False),
     )
     return resolver.step(row)
 
