@@ -157,18 +157,23 @@ def _done(reader: Reader, paths: Sequence[Path]) -> bool:
 
 
 def _open(connection: Connection, path: Path) -> bool:
-    """Whether something is still to be done for the workflow."""
-    row = jobs.by_key(connection, "analyze", str(path))
-    if row is not None and row.state in _OPEN:
+    """Whether something is still to be done for the workflow.
+
+    Each look sees what was stored by then, so the analysis is looked at before and after: a
+    transfer that ended in between has asked for another.
+    """
+    before = jobs.by_key(connection, "analyze", str(path))
+    if before is not None and before.state in _OPEN:
         return True
     analysis = workflows.one(connection, path)
-    for finding in analysis.fetchable if analysis is not None else ():
-        key = f"{finding.reference.folder}/{finding.reference.name}"
+    lacking = [f.reference for f in analysis.findings if f.lacking] if analysis else []
+    for reference in lacking:
+        key = f"{reference.folder}/{reference.name}"
         for kind in ("resolve", "fetch"):
             row = jobs.by_key(connection, kind, key)
             if row is not None and row.state in _OPEN:
                 return True
-    return False
+    return jobs.by_key(connection, "analyze", str(path)) != before
 
 
 def _standing(reader: Reader, path: Path, shown: Path) -> Analysis:

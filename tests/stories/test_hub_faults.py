@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from comfywatchman.demo.hub import Hub
-from comfywatchman.demo.shelf import Request
 from tests.stories.daemon import Tree, running
 from tests.stories.made import Want
 from tests.stories.stage import Stage
@@ -139,28 +140,35 @@ def test_connections_that_are_dropped_without_an_answer_are_made_again(stage: St
     assert stage.is_right(want)
 
 
-def test_an_outage_that_lasts_is_told_once_and_waited_for(stage: Stage) -> None:
+def test_an_outage_that_lasts_is_told_once_and_asked_about_less_and_less(stage: Stage) -> None:
     want = stage.has("down.safetensors")
     stage.hub.fault("status", want.name, status=503, times=99)
     path = stage.drop("down.json", want)
-
-    def refused() -> list[Request]:
-        return [r for r in stage.hub.requests if r.status == 503 and want.name in r.path]
-
     line = stage.daemon.until("download.retrying", name=want.name)
-    stage.daemon.when(lambda: len(refused()) >= 4, what="four tries")
-    (listed,) = (
-        row
-        for row in stage.get("/api/v1/references").json()["references"]
-        if row["name"] == want.name
-    )
+    stage.daemon.when(lambda: fetching(stage, want)["attempts"] == 3, what="three tries")
+    job = fetching(stage, want)
+    listed = stage.get("/api/v1/references").json()["references"]
+    (row,) = (row for row in listed if row["name"] == want.name)
+    pause = datetime.fromisoformat(job["not_before"]) - datetime.now(UTC)
 
     assert line["error"]["code"] in {"source-unavailable", "rate-limited"}
-    assert listed["error"] == line["error"]
-    assert stage.lines("workflow.ready", path) == []
-    assert stage.daemon.events("download.failed") == [
-        line for line in stage.daemon.events("download.failed") if line["name"] != want.name
+    assert row["error"] == job["error"] == line["error"]
+    assert timedelta(seconds=5) < pause < timedelta(minutes=1)
+    assert len([r for r in stage.hub.requests if r.status == 503 and want.name in r.path]) == 3
+    told = [
+        line["event"]
+        for line in stage.daemon.lines
+        if line.get("name") == want.name and str(line.get("event")).startswith("download.")
     ]
+    assert told == ["download.retrying"]
+    assert stage.lines("workflow.ready", path) == []
+
+
+def fetching(stage: Stage, want: Want) -> dict[str, Any]:
+    """Return the job that fetches *want*."""
+    jobs = stage.get("/api/v1/jobs?limit=500").json()["jobs"]
+    (found,) = (job for job in jobs if job["kind"] == "fetch" and want.name in job["key"])
+    return dict(found)
 
 
 def test_a_repository_that_wants_a_login_is_told_as_such(stage: Stage) -> None:
