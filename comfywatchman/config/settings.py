@@ -341,7 +341,7 @@ class State(Section, frozen=True):
     directory: Annotated[
         Path,
         Says(
-            "Database, lock, reports and audit log.",
+            "Database, lock and audit log.",
             shown="`$STATE_DIRECTORY` of systemd, or the platform's state directory",
             example="~/.local/state/comfywatchman",
         ),
