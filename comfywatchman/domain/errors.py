@@ -86,6 +86,12 @@ class WorkflowUnreadable(WatchmanError):
     code = "workflow-unreadable"
 
 
+class NotAWorkflow(WatchmanError):
+    """The file is whole, and holds something else."""
+
+    code = "not-a-workflow"
+
+
 class WorkflowTooLarge(WatchmanError):
     """The file, or what it unpacks to, is larger than we read."""
 

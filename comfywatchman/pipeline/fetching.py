@@ -14,6 +14,7 @@ from comfywatchman.disk.files import look, measure
 from comfywatchman.disk.part import remove_part
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import (
+    BeingFetched,
     DownloadOff,
     Interrupted,
     NameTaken,
@@ -121,7 +122,10 @@ class Fetcher:
         after = look(target.final)
         wanted = job.sources[0].sha256
         if after is None or before != after:
-            raise Interrupted("The file changed while it was read.", remedy="It is read again.")
+            raise BeingFetched(
+                f"{target.final} is being written by somebody.",
+                remedy="It is looked at again when that is done.",
+            )
         if wanted is not None and measured.sha256 != wanted:
             raise NameTaken(
                 f"{target.final} is there with SHA-256 {measured.sha256}, "

@@ -103,7 +103,7 @@ def test_a_file_that_is_no_workflow_gets_its_own_answer(stage: Stage, name: str)
 
     assert row["state"] == state
     if code is None:
-        assert row["error"] is None
+        assert row["error"]["code"] == "not-a-workflow"
     else:
         line = stage.daemon.until("workflow.unreadable", workflow=path)
         assert row["error"] == line["error"]

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from comfywatchman.domain.candidates import Candidate
-from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.errors import NotAWorkflow, Trouble
 from comfywatchman.domain.references import (
     Analysis,
     Declared,
@@ -214,11 +214,20 @@ def _workflow(
         format=content.format,
         taken=content.taken,
         state=analysis.state.value,
-        error=_trouble(content.trouble),
+        error=_trouble(content.trouble or _something_else(analysis)),
         references=tuple(_reference(finding, with_candidates) for finding in analysis.findings),
         node_types=tuple(_node_type(use, installed) for use in content.node_types),
         findings=tuple(_remark(remark) for remark in content.findings),
     )
+
+
+def _something_else(analysis: Analysis) -> Trouble | None:
+    if analysis.state is not WorkflowState.NOT_A_WORKFLOW:
+        return None
+    return NotAWorkflow(
+        "The file holds neither a workflow nor a prompt of ComfyUI.",
+        remedy="Nothing to do, unless it should: then export the workflow again.",
+    ).trouble()
 
 
 def _remark(remark: Remark) -> RemarkRow:
