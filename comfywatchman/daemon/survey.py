@@ -127,7 +127,8 @@ def files_on_disk(folders: Folders, state_directory: Path) -> Iterator[ModelFile
 def _looked_into(path: Path, stamp: Stamp) -> ModelFile:
     """Say whether a file that nobody knows yet is all there; what cannot be read is not."""
     try:
-        return ModelFile(path, stamp, examine_model(path).whole)
+        seen = examine_model(path)
+        return ModelFile(path, stamp, seen.whole and seen.trouble is None)
     except (WatchmanError, OSError):
         return ModelFile(path, stamp, whole=False)
 

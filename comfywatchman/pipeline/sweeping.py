@@ -104,7 +104,8 @@ def is_workflow_file(name: str) -> bool:
 def found_model(path: Path) -> list[Event]:
     """Look into a model file that has come to rest, and say what is there."""
     seen = examine_model(path)
-    found: list[Event] = [ModelFound(path, seen.stamp.size, seen.whole, seen.stamp)]
+    usable = seen.whole and seen.trouble is None
+    found: list[Event] = [ModelFound(path, seen.stamp.size, usable, seen.stamp)]
     if seen.trouble is not None:
         found.append(ModelCorrupt(path, seen.trouble))
     return found
