@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.errors import Trouble, WatchmanError
 from comfywatchman.domain.messages import (
     DownloadFailed,
     DownloadProgressed,
@@ -44,7 +44,7 @@ from comfywatchman.server.window import (
     choice_id,
     workflow_id,
 )
-from comfywatchman.state import jobs, models, workflows
+from comfywatchman.state import jobs, models, store, workflows
 from comfywatchman.state.jobs import JobRow
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class View:
             lacking.append("The daemon is stopping.")
         if not self.running.sweeps.first_done.is_set():
             lacking.append("The first sweep is not done.")
+        lacking += _state_trouble(self.running)
         lacking += [
             f"The thread {name} has ended."
             for name, (alive, _) in self.running.alive().items()
@@ -318,6 +319,18 @@ class View:
 
     def metrics(self) -> tuple[bytes, str]:
         return self.render_metrics()
+
+
+def _state_trouble(running: Running) -> list[str]:
+    """Say why the database cannot be written, having tried; nothing where it can."""
+    path = store.database_path(running.place.state_directory)
+    if not path.exists():
+        return [f"The state database {path} is gone. Restart the daemon: it makes a new one."]
+    try:
+        running.engine.keeper.write(lambda c: workflows.note_timer(c, "readiness", time.time()))
+    except WatchmanError as error:
+        return [f"{error.cause} {error.remedy}"]
+    return []
 
 
 def job_line(row: JobRow) -> JobLine:
