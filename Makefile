@@ -58,7 +58,8 @@ run: $(READY) ## the daemon in the foreground, on the scratch ComfyUI tree .scra
 		$(VENV)/bin/comfywatchman run --comfyui-root .scratch/ComfyUI --log-format text $(ARGS)
 
 .PHONY: trial
-trial: $(READY) ## the long trials: kill -9 fifty times, and whatever else is marked trial
+trial: $(READY) ## the long trials: traps of the hubs, kill -9 fifty times, and what else is marked trial
+	$(PY) scripts.resolve_trial
 	$(PY) pytest -m trial --timeout 3600 $(ARGS)
 
 .PHONY: bench

@@ -1,6 +1,7 @@
 """How fast the daemon is and how quiet: the figures of the README, measured again.
 
-    python scripts/bench.py [drops] [idle] [burst] [start]
+    python scripts/bench.py [drops] [idle] [burst] [start] [analyze] [hash] [cache]
+        [sweep] [idle-large] [download]
 
 Each figure is printed with what it is compared with in the same run.
 """
@@ -25,6 +26,10 @@ sys.path.insert(0, str(ROOT))
 
 from comfywatchman.demo.hub import Hub  # noqa: E402 - the path comes first
 from comfywatchman.demo.templates import Template, Templates  # noqa: E402 - the path comes first
+from scripts.bench_download import download  # noqa: E402 - the path comes first
+from scripts.bench_parsing import analyze  # noqa: E402 - the path comes first
+from scripts.hashing import caching, hashing  # noqa: E402 - the path comes first
+from scripts.sweeping import idle_large, sweeping  # noqa: E402 - the path comes first
 from tests.stories.daemon import Daemon, Tree, start  # noqa: E402 - the path comes first
 
 DROPS = 200
@@ -262,6 +267,12 @@ FIGURES: dict[str, Callable[[], None]] = {
     "drops": drops,
     "burst": burst,
     "idle": idle,
+    "sweep": sweeping,
+    "idle-large": idle_large,
+    "analyze": analyze,
+    "hash": hashing,
+    "cache": caching,
+    "download": download,
 }
 
 

@@ -19,6 +19,8 @@ class Fault:
 
     times: int | None = 1
     """How many requests it spoils; ``None`` for all."""
+    only_ranges: bool = False
+    """It spoils only requests for a range with an end."""
     cut_after: int | None = None
     """Bytes of the body after which the connection drops."""
     stall_after: int | None = None
@@ -30,6 +32,8 @@ class Fault:
     until_close: bool = False
     """Neither chunked nor a Content-Length: the body ends with the connection."""
     no_range: bool = False
+    no_inner_range: bool = False
+    """Only what reaches to the end is given, whatever the head says."""
     ignore_if_range: bool = False
     range_off_by: int = 0
     """Added to the first byte of the Content-Range."""
@@ -98,8 +102,10 @@ class Shelf:
     def spoil(self, path: str, fault: Fault) -> None:
         self.faults.setdefault(path, []).append(fault)
 
-    def fault_for(self, path: str) -> Fault:
+    def fault_for(self, path: str, ranged: str = "") -> Fault:
         for fault in self.faults.get(path, []):
+            if fault.only_ranges and not re.fullmatch(r"bytes=\d+-\d+", ranged):
+                continue
             if fault.times is None:
                 return fault
             if fault.times > 0:
@@ -145,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.shelf.asked.append(Asked(self.command, self.path, headers))
-        fault = self.shelf.fault_for(path)
+        fault = self.shelf.fault_for(path, headers.get("range", ""))
         book = self.shelf.books.get(path)
         if fault.redirect_to is not None:
             self._short(fault.status or 302, b"", fault.headers | {"Location": fault.redirect_to})
@@ -167,18 +173,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _send(self, book: Book, fault: Fault, headers: dict[str, str]) -> None:
-        begin = self._begin(book, fault, headers)
+        span = self._span(book, fault, headers)
+        begin = None if span is None else span[0]
         size = len(book.data)
         if begin is not None and begin >= size:
             self._short(416, b"", {"Content-Range": f"bytes */{size}"})
             return
-        body = bytearray(book.data[begin or 0 :])
+        end = size if span is None else min(span[1], size)
+        body = bytearray(book.data[begin or 0 : end])
         if fault.corrupt_at is not None and fault.corrupt_at >= (begin or 0):
             body[fault.corrupt_at - (begin or 0)] ^= 0xFF
         self.send_response(200 if begin is None else 206)
         if begin is not None:
             first = begin + fault.range_off_by
-            self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
+            self.send_header("Content-Range", f"bytes {first}-{end - 1}/{size}")
+        elif not fault.no_range:
+            self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Type", book.kind)
         if book.etag is not None:
             self.send_header("ETag", book.etag)
@@ -195,14 +205,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self._body(bytes(body), fault)
 
-    def _begin(self, book: Book, fault: Fault, headers: dict[str, str]) -> int | None:
-        found = re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))
-        if found is None or fault.no_range:
+    def _span(self, book: Book, fault: Fault, headers: dict[str, str]) -> tuple[int, int] | None:
+        """Return the first byte that is asked for and the one after the last."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
+        if found is None or fault.no_range or (found[2] and fault.no_inner_range):
             return None
         condition = headers.get("if-range")
         if condition is not None and condition != book.etag and not fault.ignore_if_range:
             return None
-        return int(found[1])
+        return int(found[1]), int(found[2]) + 1 if found[2] else len(book.data)
 
     def _body(self, body: bytes, fault: Fault) -> None:
         stops = [n for n in (fault.cut_after, fault.stall_after) if n is not None]

@@ -7,7 +7,7 @@ A container is told by its first bytes, never by the name of the file. Another o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -28,6 +28,15 @@ _SIGNS = re.compile(
 )
 
 
+_FIRST_COUNTS = frozenset({"mp3", "ogg"})
+"""Where the first of several texts of one name counts; elsewhere it is the last, as in the
+editor. Those that are no workflow do not count anywhere."""
+
+
+_MOST_TEXTS = 16
+"""That are tried, of one file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text that may be a workflow."""
@@ -40,12 +49,22 @@ class Text:
 def sniff(file: BinaryIO) -> str:
     """Return what kind of file it is; everything unknown may still be JSON."""
     head = file.read(_HEAD)
+    if is_json(head):
+        return "json"
     found = _SIGNS.match(head)
     container = (found.lastgroup if found is not None else None) or "json"
     if container == "mp3" and _follows_id3(file, head, b"fLaC"):
         container = "flac"
     file.seek(0)
     return container
+
+
+def is_json(head: bytes) -> bool:
+    """Return whether a file that begins with *head* is JSON, as most are, and surely nothing else.
+
+    The brace may be part of the length that a safetensors file begins with.
+    """
+    return head[:1] == b"{" and head[4:5] != b"\0"
 
 
 def _follows_id3(file: BinaryIO, head: bytes, magic: bytes) -> bool:
@@ -64,38 +83,53 @@ def embedded_texts(file: BinaryIO, container: str, limits: Limits) -> Sequence[T
     """
     if container == "json":
         return _json(file, limits)
-    found: dict[str, bytes] = {}
+    found: list[_Candidate] = []
     try:
         for key, data in _reader(container)(Source(file, limits)):
-            for name, text in _unwrapped(key.lower(), data):
-                found.setdefault(name, text)
+            found.extend(_candidates(key, data))
     except WatchmanError:
         if not found:
             raise
-    return [Text(found[key], key) for key in KEYS if key in found]
+    if container not in _FIRST_COUNTS:
+        found.reverse()
+    found.sort(key=lambda each: each.rank)
+    return [Text(each.data, each.key) for each in found[:_MOST_TEXTS]]
 
 
-def _unwrapped(key: str, data: bytes) -> Texts:
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    key: str
+    data: bytes
+    rank: tuple[int, bool, bool]
+    """The first is read first: a workflow before a prompt, one under its own name before one in a
+    comment, the usual spelling of the name before others."""
+
+
+def _candidates(key: str, data: bytes) -> Iterator[_Candidate]:
     """Yield a text, or the texts in a comment."""
-    if key in KEYS:
-        yield key, data
-    elif key in COMMENTS:
+    name = key.lower()
+    if name in KEYS:
+        yield _Candidate(name, data, (KEYS.index(name), False, name != key))
+    elif name in COMMENTS:
         if data.lstrip()[:1] == b"{":
             from comfywatchman.analyze.media.documents import members
 
-            yield from members(data)
+            for inner, text in members(data):
+                known = inner.lower()
+                yield _Candidate(known, text, (KEYS.index(known), True, known != inner))
         elif b"Steps: " in data:  # A1111 and its kin in JPEG and WebP
-            yield "parameters", data
+            yield _Candidate("parameters", data, (KEYS.index("parameters"), True, False))
 
 
 def _json(file: BinaryIO, limits: Limits) -> Sequence[Text]:
-    data = file.read(limits.max_bytes + 1)
-    if len(data) > limits.max_bytes:
+    size = file.seek(0, 2)
+    if size > limits.max_bytes:
         raise WorkflowTooLarge(
             f"The file is larger than {limits.max_bytes} bytes.",
             remedy="No real workflow is; look where the file comes from.",
         )
-    return [Text(data)]
+    file.seek(0)
+    return [Text(file.read(size))]
 
 
 def _reader(container: str) -> Callable[[Source], Texts]:

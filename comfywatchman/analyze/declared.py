@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -68,13 +69,24 @@ def entries(models: Any, origin: str, node: str = "") -> Iterator[Entry]:
 
 def note_entries(notes: Iterable[str]) -> Iterator[Entry]:
     """Yield the links of notes, under the names that they show and the names that they end in."""
-    text = "\n\n".join(notes)[:_LONGEST_NOTES]
+    text = _joined(notes)
     for found in _MARKDOWN.finditer(text):
         yield Entry(found[1].strip().replace("\\", "/"), _noted(found[2]))
     for link in _URL.finditer(text):
         url = link[0].rstrip(".,;:!?)")
         path = url.split("?", 1)[0].split("#", 1)[0]
         yield Entry(unquote(path.rsplit("/", 1)[-1]), _noted(url))
+
+
+def _joined(notes: Iterable[str]) -> str:
+    parts: list[str] = []
+    left = _LONGEST_NOTES
+    for note in notes:
+        if left <= 0:
+            break
+        parts.append(note[:left])
+        left -= len(note) + 2
+    return "\n\n".join(parts)
 
 
 def _noted(url: str) -> Declared:
@@ -122,8 +134,11 @@ def _same_folder(directory: str | None, folders: Sequence[str]) -> bool:
 
 
 def _directory(value: Any) -> str | None:
-    if not isinstance(value, str):
-        return None
+    return _known_directory(value) if isinstance(value, str) and len(value) < 200 else None
+
+
+@lru_cache(maxsize=256)
+def _known_directory(value: str) -> str | None:
     first = value.replace("\\", "/").removeprefix("models/").split("/", 1)[0]
     if _FOLDER.fullmatch(first) is None or first in _NO_MODELS:
         return None
@@ -140,7 +155,7 @@ def _url(value: Any) -> str | None:
     url = value.strip()
     if not _SCHEME.match(url):
         return None
-    return _BLOB.sub(r"\1resolve/", url)
+    return _BLOB.sub(r"\1resolve/", url) if "/blob/" in url else url
 
 
 def _hash(record: dict[str, Any]) -> str | None:

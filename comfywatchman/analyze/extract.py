@@ -7,45 +7,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from comfywatchman.analyze.guesses import folder_by_value, guessed_folder
 from comfywatchman.analyze.loaders import Condition, Rule, Spot, Tables
 from comfywatchman.analyze.text import (
     embeddings,
     has_model_suffix,
+    holds_records,
+    is_other_text,
     is_sentinel,
     loras,
     names_a_model,
+    records,
 )
-from comfywatchman.analyze.values import Found, Unknown
+from comfywatchman.analyze.values import CHOSEN, Found, Unknown
+from comfywatchman.analyze.versions import placed_rules
 from comfywatchman.analyze.views import Key, View
-from comfywatchman.domain.references import Lookup
+from comfywatchman.domain.references import Lookup, ShortHash
 
-_GUESSES: Mapping[str, str] = {
-    "ckpt_name": "checkpoints",
-    "unet_name": "diffusion_models",
-    "vae_name": "vae",
-    "control_net_name": "controlnet",
-    "controlnet_name": "controlnet",
-    "style_model_name": "style_models",
-    "ipadapter_file": "ipadapter",
-    "pulid_file": "pulid",
-    "clip_vision_name": "clip_vision",
-    "clip_vision": "clip_vision",
-    "gligen_name": "gligen",
-    "hypernetwork_name": "hypernetworks",
-    "photomaker_model_name": "photomaker",
-    "instantid_file": "instantid",
-}
-"""Folder by a widget's name, where ComfyUI and the packs agree on it."""
-
-_GUESSED_PREFIXES = (
-    ("lora", "loras"),
-    ("clip_name", "text_encoders"),
-    ("text_encoder", "text_encoders"),
-    ("upscale_model", "upscale_models"),
-)
 _SWITCHES = ("on", "active", "enabled", "enable", "toggle")
 _OFF = frozenset({"off", "false", "none", "no", "disabled", "disable", "0", ""})
 _DEEPEST_WIDGET = 12
+_LONGEST_PATH = 4096
+_LONGEST_WORD = 200
 _TAESD = frozenset({"taesd", "taesdxl", "taesd3", "taef1", "taef2", "taeqi2_1"})
 """Image decoders that are two files each (nodes.py, VAELoader)."""
 
@@ -54,37 +37,18 @@ _TAE_VIDEO = frozenset(
 )
 """Video decoders that are one file, read from vae_approx."""
 
-_LOADER_PREFIXES = (
-    ("checkpointloader", "checkpoints"),
-    ("unetloader", "diffusion_models"),
-    ("vaeloader", "vae"),
-    ("loraloader", "loras"),
-    ("controlnetloader", "controlnet"),
-    ("clipvisionloader", "clip_vision"),
-    ("cliploader", "text_encoders"),
-    ("dualcliploader", "text_encoders"),
-    ("triplecliploader", "text_encoders"),
-    ("quadruplecliploader", "text_encoders"),
-    ("upscalemodelloader", "upscale_models"),
-    ("stylemodelloader", "style_models"),
-    ("latentupscalemodelloader", "latent_upscale_models"),
-)
-"""Packs name their variants of a loader after it; letters and digits only, lowercase."""
-
-_LOADER_WORDS = (
-    ("checkpointloader", "checkpoints"),
-    ("unetloader", "diffusion_models"),
-    ("vaeloader", "vae"),
-    ("loraloader", "loras"),
-    ("loraselect", "loras"),
-    ("lorastack", "loras"),
-    ("textencoderloader", "text_encoders"),
-)
-"""The same, with the pack's own name before it."""
-
-_NO_LETTERS = re.compile(r"[^a-z0-9]")
 _SHOWS = re.compile(r"(?i)(?<![a-z])(show|display|preview)|ShowText|ShowAny")
 """Nodes that show text: what stands in them was computed, it asks for nothing."""
+
+_TELLS = re.compile(
+    r"(?:^|[^A-Za-z]|(?<=[a-z]))(?:[Ii]nfo|[Mm]etadata|[Gg]allery|[Nn]otes?|[Ss]aver?|[Tt]ext|[Ss]tring"
+    r"|[Pp]rompts?|[Ll]abel|[Ll]iteral|[Cc]omment|[Dd]ebug|[Pp]rint|[Rr]eader)(?=[^a-z]|$)"
+)
+"""Nodes that keep, record or pass on texts: a model's name in them is an answer, or is asked for by
+the loader that it goes to."""
+
+_READS = re.compile(r"(?i)load|select|ncode|checkpoint|ckpt|lora|model|picker|embedding")
+"""… unless their name says that they read a file as well."""
 
 _FETCHES = re.compile(r"(?i)down(load|-loader)|\[Comfy3D\] Load")
 """Nodes that fetch their model by themselves say so in their name."""
@@ -103,6 +67,8 @@ class Mention:
     active: bool
     lookup: Lookup
     how: str
+    short_hashes: tuple[ShortHash, ...] = ()
+    """Only where the text of another program gives some."""
 
     @property
     def name(self) -> str:
@@ -118,6 +84,7 @@ def mentions(views: Iterable[View], tables: Tables) -> Iterator[Mention]:
         if rules is not None:
             if not rules:
                 continue
+            rules = placed_rules(rules, view.unnamed)
             reader = _Reader(view, rules)
             for rule in rules:
                 yield from reader.listed(rule, used)
@@ -125,9 +92,13 @@ def mentions(views: Iterable[View], tables: Tables) -> Iterator[Mention]:
         elif node_type in tables.core:
             yield from _Reader(view, ()).unlisted(used)
         elif _SHOWS.search(node_type) is None:
-            reader = _Reader(view, ())
+            reader = _Reader(view, (), names=not _only_tells(node_type))
             yield from reader.unlisted(used)
             yield from reader.arriving()
+
+
+def _only_tells(node_type: str) -> bool:
+    return _TELLS.search(node_type) is not None and _READS.search(node_type) is None
 
 
 @dataclass(slots=True)
@@ -136,6 +107,8 @@ class _Reader:
 
     view: View
     rules: tuple[Rule, ...]
+    names: bool = True
+    """Whether a text that no rule covers asks for the file that it names."""
 
     # -- by the table
 
@@ -146,9 +119,13 @@ class _Reader:
         key = self.view.locate(rule.spot)
         if key is not None:
             used.add(key)
+        if rule.kind == "unread":
+            return
         answer = self.view.value(key, rule.spot.name)
         on = self._on(rule)
-        if rule.kind == "tags":
+        if rule.lookup is Lookup.DYNAMIC:
+            yield self._dynamic(rule, on=on)
+        elif rule.kind == "tags":
             if isinstance(answer, Found) and isinstance(answer.value, str):
                 for name in loras(answer.value):
                     yield self._mention(rule.folders, name, rule.spot.name, rule, on=on)
@@ -163,7 +140,7 @@ class _Reader:
 
     def _named(self, rule: Rule, value: str, where: str, *, on: bool) -> Iterator[Mention]:
         suffixed = has_model_suffix(value)
-        if is_sentinel(value) or ("\n" in value and not suffixed):
+        if is_sentinel(value) or ("\n" in value and not suffixed) or len(value) > _LONGEST_PATH:
             return
         if rule.only_suffixed and not suffixed:
             return
@@ -173,6 +150,8 @@ class _Reader:
                 yield self._made(
                     ("vae_approx",), f"{value}_{half}", rule.spot.name, Lookup.STEM, how, on=on
                 )
+            return
+        if rule.lookup is Lookup.FILE and not suffixed and is_other_text(value):
             return
         folders = rule.folders
         if "vae" in folders and value.rpartition(".")[0] in _TAE_VIDEO:
@@ -187,7 +166,7 @@ class _Reader:
             for row in _row_dicts(value, _DEEPEST_WIDGET):
                 used.add(key)
                 raw = row.get(rule.spot.name)
-                if isinstance(raw, str) and not is_sentinel(raw):
+                if isinstance(raw, str) and not is_sentinel(raw) and len(raw) <= _LONGEST_PATH:
                     lookup = Lookup.FILE if has_model_suffix(raw) else Lookup.STEM
                     on = self._on(rule) and _switched_on(row)
                     yield self._made(
@@ -205,7 +184,7 @@ class _Reader:
         value = self._plain(condition.spot)
         if value is None:  # nobody tells, so the row counts
             return True
-        text = str(value).strip().lower()
+        text = _word(value)
         chosen = text in condition.values if condition.values else text not in _OFF
         return chosen is not condition.negated
 
@@ -224,19 +203,23 @@ class _Reader:
                 continue
             answer = self.view.value(key, name)
             if isinstance(answer, Found):
-                if isinstance(answer.value, str):
+                if isinstance(answer.value, str) and (answer.how != CHOSEN or names_a_model(value)):
                     yield from self._text(name, answer.value, answer.how)
-            elif names_a_model(value):
+            elif self.names and names_a_model(value):
                 yield self._made(self._guess(name), "", name, Lookup.DYNAMIC, "widget", on=True)
 
     def arriving(self) -> Iterator[Mention]:
         for name, answer in self.view.arriving():
-            if isinstance(answer, Found) and isinstance(answer.value, str):
+            if isinstance(answer, Found) and isinstance(answer.value, str) and answer.how != CHOSEN:
                 yield from self._text(name, answer.value, answer.how)
 
     def _text(self, name: str, value: str, how: str) -> Iterator[Mention]:
         if names_a_model(value):
-            yield self._made(self._guess(name), value, name, self._unlisted_lookup(), how, on=True)
+            if self.names:
+                lookup = self._unlisted_lookup()
+                yield self._made(self._guess(name, value), value, name, lookup, how, on=True)
+        elif holds_records(value):
+            yield from self._nested(name, records(value), _DEEPEST_WIDGET)
         elif "embedding:" in value:
             yield from self._embeddings(value, name)
 
@@ -253,23 +236,26 @@ class _Reader:
             on = _switched_on(value)
             for key, item in value.items():
                 if isinstance(item, str):
-                    if names_a_model(item):
+                    if self.names and names_a_model(item):
                         lookup = self._unlisted_lookup()
                         yield self._made(
-                            self._guess(key), item, name or key, lookup, "power-lora", on=on
+                            self._guess(key, item), item, name or key, lookup, "power-lora", on=on
                         )
                 else:
                     yield from self._nested(name or key, item, depth - 1)
 
     def _unlisted_lookup(self) -> Lookup:
-        return Lookup.AUTODOWNLOAD if _FETCHES.search(self.view.type) else Lookup.FILE
+        fetched = all(rule.lookup is Lookup.AUTODOWNLOAD for rule in self.rules)
+        if (fetched and self.rules) or _FETCHES.search(self.view.type):
+            return Lookup.AUTODOWNLOAD
+        return Lookup.FILE
 
-    def _guess(self, widget: str) -> tuple[str, ...]:
+    def _guess(self, widget: str, value: str = "") -> tuple[str, ...]:
         if self.rules:  # a value of a known node whose position the table does not know
             folders = {rule.folders for rule in self.rules}
             if len(folders) == 1:
                 return next(iter(folders))
-        folder = guessed_folder(self.view.type, widget)
+        folder = guessed_folder(self.view.type, widget) or folder_by_value(value)
         return () if folder is None else (folder,)
 
     def _embeddings(self, text: str, widget: str) -> Iterator[Mention]:
@@ -299,22 +285,8 @@ class _Reader:
     ) -> Mention:
         view = self.view
         active = view.active and on
-        return Mention(folders, raw, view.path, view.type, widget, active, lookup, how)
-
-
-def guessed_folder(node_type: str, widget: str) -> str | None:
-    """Return the folder that a widget of an unknown node names, where its name leaves no doubt."""
-    known = _GUESSES.get(widget)
-    if known is not None:
-        return known
-    for prefix, folder in _GUESSED_PREFIXES:
-        if widget.startswith(prefix):
-            return folder
-    letters = _NO_LETTERS.sub("", node_type.lower())
-    for prefix, folder in _LOADER_PREFIXES:
-        if letters.startswith(prefix):
-            return folder
-    return next((folder for word, folder in _LOADER_WORDS if word in letters), None)
+        shown = widget[:_LONGEST_WORD]
+        return Mention(folders, raw, view.path, view.type, shown, active, lookup, how)
 
 
 def _plain_name(value: Any) -> str | None:
@@ -341,5 +313,12 @@ def _switched_on(row: Mapping[str, Any]) -> bool:
     for switch in _SWITCHES:
         state = row.get(switch)
         if state is not None:
-            return str(state).strip().lower() not in _OFF
+            return _word(state) not in _OFF
     return True
+
+
+def _word(state: Any) -> str:
+    """Return the state of a switch, as it is compared; a list or an object is no word."""
+    if isinstance(state, str):
+        return state[:_LONGEST_WORD].strip().lower()
+    return str(state).lower() if isinstance(state, bool | int | float) else "on"

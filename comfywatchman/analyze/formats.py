@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from io import BytesIO
 from itertools import islice
 from typing import BinaryIO
 
 import msgspec
 from msgspec import Raw
 
-from comfywatchman.analyze.containers import Text, embedded_texts, sniff
+from comfywatchman.analyze.containers import Text, embedded_texts, is_json, sniff
 from comfywatchman.analyze.extract import mentions
-from comfywatchman.analyze.jsontext import not_json, refuse_depth, repaired, too_deep
+from comfywatchman.analyze.jsontext import (
+    not_json,
+    repaired,
+    too_deep,
+    without_extremes,
+    without_long_texts,
+)
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.analyze.loaders import Tables
 from comfywatchman.analyze.merge import merged, parameter_mentions
-from comfywatchman.analyze.variants import node_types, read_graph
+from comfywatchman.analyze.validate import Inspector
+from comfywatchman.analyze.variants import Found, node_types, read_graph
 from comfywatchman.domain.errors import Trouble, WatchmanError, WorkflowTooLarge
-from comfywatchman.domain.references import WorkflowContent
+from comfywatchman.domain.references import (
+    ModelReference,
+    NodeTypeUse,
+    Remark,
+    WorkflowContent,
+)
 
-__all__ = ["Limits", "read_workflow"]
+__all__ = ["Limits", "read_in_memory", "read_workflow"]
+
+_LONGEST_PARAMETERS = 1 << 19
+"""Bytes of a text with generation parameters; real ones have some thousands."""
+
+_SMALL = 100_000
+"""Bytes of a text in which nothing can be long enough to be left out."""
+
+_MANY = 50
+"""Places that name models, or types of nodes; what fewer of them say is small in any case."""
+
+_AROUND = 100
+"""Bytes of keys, folders and hashes beside a name."""
 
 
 def read_workflow(
@@ -40,6 +66,25 @@ def read_workflow(
         texts = embedded_texts(source, container, limits)
     except WatchmanError as error:
         return WorkflowContent(container, "none", trouble=error.trouble())
+    return _first_workflow(texts, container, tables, limits, findings=findings)
+
+
+def read_in_memory(
+    data: bytes, filename: str, tables: Tables, limits: Limits, *, findings: bool = False
+) -> WorkflowContent:
+    """Do as `read_workflow` does for a file that was read already.
+
+    Raises:
+        MemoryError: the limits allow more than the process may use.
+    """
+    if is_json(data) and len(data) <= limits.max_bytes:
+        return _first_workflow([Text(data)], "json", tables, limits, findings=findings)
+    return read_workflow(BytesIO(data), filename, tables, limits, findings=findings)
+
+
+def _first_workflow(
+    texts: Sequence[Text], container: str, tables: Tables, limits: Limits, *, findings: bool
+) -> WorkflowContent:
     first: Trouble | None = None
     for text in texts:
         try:
@@ -63,14 +108,10 @@ def _read_text(
     """
     if text.key == "parameters":
         return _parameters(text, container)
-    refuse_depth(text.data, limits.max_depth)
     try:
-        try:
-            graph = read_graph(Raw(text.data), limits, findings=findings)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            graph = read_graph(Raw(repaired(text.data)), limits, findings=findings)
+        graph, remarks = _graph(text.data, tables, limits, findings=findings)
     except RecursionError as error:
-        raise too_deep(limits.max_depth) from error
+        raise too_deep(text.data) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise not_json(text.data, str(error)) from error
     found = list(islice(mentions(graph.views, tables), limits.max_mentions + 1))
@@ -79,19 +120,68 @@ def _read_text(
             f"The workflow names models in more than {limits.max_mentions} places.",
             remedy="No real workflow does; look where the file comes from.",
         )
-    references = merged(found, graph.entries, graph.notes)
-    return WorkflowContent(
-        container,
-        graph.format,
-        text.key,
-        tuple(references),
-        node_types(graph.types, tables),
-        findings=graph.findings,
-    )
+    references = tuple(merged(found, graph.entries, graph.notes))
+    types = node_types(graph.levels, tables)
+    graph.let_go()
+    if len(found) > _MANY or len(types) > _MANY:
+        _refuse_floods(references, types, limits)
+    taken = text.key or graph.taken
+    return WorkflowContent(container, graph.format, taken, references, types, findings=remarks)
+
+
+def _graph(
+    data: bytes, tables: Tables, limits: Limits, *, findings: bool
+) -> tuple[Found, tuple[Remark, ...]]:
+    """Return what a text says, and what is wrong with it if somebody asks.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON, whatever is repaired; the message has the place.
+        RecursionError: it is nested too deeply.
+        WorkflowTooLarge: it is beyond the limits.
+    """
+    try:
+        return _graph_once(data, tables, limits, findings=findings)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        data = repaired(data)
+    try:
+        return _graph_once(data, tables, limits, findings=findings)
+    except msgspec.DecodeError:
+        msgspec.json.decode(data, type=Raw)  # raises with the place, as nothing is left out
+        raise
+
+
+def _graph_once(
+    data: bytes, tables: Tables, limits: Limits, *, findings: bool
+) -> tuple[Found, tuple[Remark, ...]]:
+    inspector = Inspector() if findings else None
+    if len(data) > _SMALL:
+        data = without_extremes(without_long_texts(data))
+    graph = read_graph(Raw(data), tables, limits, inspector)
+    return graph, () if inspector is None else tuple(inspector.found)
+
+
+def _refuse_floods(
+    references: Sequence[ModelReference], types: Sequence[NodeTypeUse], limits: Limits
+) -> None:
+    """Raise where the answer would be much larger than the file: each name may carry many others.
+
+    Raises:
+        WorkflowTooLarge: it would.
+    """
+    size = sum(len(each.type) + sum(map(len, each.nodes)) + _AROUND for each in types)
+    for each in references:
+        size += 2 * len(each.raw) + sum(map(len, each.nodes)) + _AROUND
+        size += sum(len(declared.url or "") + _AROUND for declared in each.declared)
+    if size > limits.max_answer_bytes:
+        raise WorkflowTooLarge(
+            f"What the workflow says takes more than {limits.max_answer_bytes} bytes to tell.",
+            remedy="No real workflow says so much; look where the file comes from.",
+        )
 
 
 def _parameters(text: Text, container: str) -> WorkflowContent:
-    found = list(parameter_mentions(text.data.decode("utf-8", "replace")))
+    end = text.data[-_LONGEST_PARAMETERS:]  # the settings are the last line
+    found = list(parameter_mentions(end.decode("utf-8", "replace")))
     if not found:
         return WorkflowContent(container, "none")
     return WorkflowContent(container, "api", text.key, tuple(merged(found, (), ())))

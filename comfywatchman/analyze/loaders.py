@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from comfywatchman.domain.errors import SettingsInvalid
 from comfywatchman.domain.files import folder_name
@@ -17,9 +17,15 @@ from comfywatchman.domain.references import Lookup
 _ARROW = " -> "
 _IGNORED = "ignore"
 _WIDGET = re.compile(r"(?:(\d+)?(?:\+(\d+))?(?:\*(\d+))?:)?(\S+)")
-_LOOKUPS = {"stem": Lookup.STEM, "directory": Lookup.DIRECTORY, "auto": Lookup.AUTODOWNLOAD}
-_KINDS = {"rows", "tags"}
+_LOOKUPS = {
+    "stem": Lookup.STEM,
+    "directory": Lookup.DIRECTORY,
+    "auto": Lookup.AUTODOWNLOAD,
+    "dynamic": Lookup.DYNAMIC,
+}
+_KINDS = {"rows", "tags", "unread"}
 _NOWHERE = "-"
+_ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Rule:
     lookup: Lookup = Lookup.FILE
     kind: str = ""
     """Empty for a plain name; ``rows``: switchable rows with a name each; ``tags``: text with
-    ``<lora:…>`` in it."""
+    ``<lora:…>`` in it; ``unread``: a text that the node never takes for a file."""
     conditions: tuple[Condition, ...] = ()
     count: Spot | None = None
     """The widget that says how many rows count."""
@@ -75,50 +81,97 @@ class Tables:
     """By node type; an empty tuple for a node whose strings are never requirements."""
     core: frozenset[str] = frozenset()
     """Node types that come with ComfyUI."""
+    listed: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The types that have rules; asked for every node, so that it must not take long."""
+    prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """How further types begin that have rules: the lines that end in ``*`` stand for those."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "listed", frozenset(self.rules))
+        prefixes = tuple(each.removesuffix(_ANY) for each in self.rules if each.endswith(_ANY))
+        object.__setattr__(self, "prefixes", prefixes)
 
     def rules_of(self, node_type: str) -> tuple[Rule, ...] | None:
         """Return the rules of a type, or of the type that it wraps; ``None`` where unknown."""
-        rules = self.rules.get(node_type)
-        if rules is None and "MultiGPU" in node_type:
+        if node_type in self.listed:
+            return self.rules[node_type]
+        if node_type.startswith(self.prefixes):
+            return next(
+                self.rules[f"{prefix}{_ANY}"]
+                for prefix in self.prefixes
+                if node_type.startswith(prefix)
+            )
+        if "MultiGPU" in node_type:
             return self.rules.get(_WRAPPER.sub("", node_type))
-        return rules
+        return None
 
 
 _WRAPPER = re.compile(r"(DisTorch\d?|Advanced)?MultiGPU(v\d)?$")
 """What ComfyUI-MultiGPU adds to the names of the loaders it wraps; their widgets stay."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Lines(Mapping[str, tuple[Rule, ...]]):
+    """The rules of each type, read from its lines when somebody asks for them.
+
+    A workflow has some dozens of the thousands of node types, and the child process that reads
+    workflows is to start quickly.
+    """
+
+    lines: Mapping[str, Sequence[str]]
+    read: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
+
+    def __getitem__(self, node_type: str) -> tuple[Rule, ...]:
+        rules = self.read.get(node_type)
+        if rules is None:
+            rules = tuple(rule for line in self.lines[node_type] for rule in _rules(line))
+            self.read[node_type] = rules
+        return rules
+
+    def __contains__(self, node_type: object) -> bool:
+        return node_type in self.lines
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
 def read_tables(loaders: str, core: str, extra: Sequence[str] = ()) -> Tables:
     """Return the tables; *extra* are lines of a user, which go before the shipped ones.
+
+    The lines of *loaders* are taken apart when they are needed, those of a user at once.
 
     Raises:
         SettingsInvalid: a line is no line of the table.
     """
-    rules: dict[str, list[Rule]] = {}
-    _add(rules, loaders.splitlines())
-    own: dict[str, list[Rule]] = {}
-    _add(own, extra)
-    rules.update(own)
+    own = _Lines(_by_type(extra))
+    for node_type in own:
+        own[node_type]
     return Tables(
-        {node_type: tuple(found) for node_type, found in rules.items()},
+        _Lines({**_by_type(loaders.splitlines()), **own.lines}),
         frozenset(line for line in core.splitlines() if line and not line.startswith("# ")),
     )
 
 
-def _add(rules: dict[str, list[Rule]], lines: Iterable[str]) -> None:
+def _by_type(lines: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for line in lines:
         text = line.strip()
         if not text or text == "#" or text.startswith("# "):
             continue
-        node_type, arrow, rest = text.partition(_ARROW)
-        if not arrow or not rest.split():
+        node_type, arrow, _ = text.partition(_ARROW)
+        if not arrow:
             raise _unreadable(line)
-        found = rules.setdefault(node_type.strip(), [])
-        if rest.strip() != _IGNORED:
-            found.extend(_rules(line, rest.split()))
+        found.setdefault(node_type.strip(), []).append(text)
+    return found
 
 
-def _rules(line: str, words: Sequence[str]) -> Iterator[Rule]:
+def _rules(line: str) -> Iterator[Rule]:
+    words = line.partition(_ARROW)[2].split()
+    if words == [_IGNORED]:
+        return
     if len(words) < 2:
         raise _unreadable(line)
     named = words[0].split(",") if words[0] != _NOWHERE else []

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from comfywatchman.analyze.declared import Entries, Entry, by_basename, matching, note_entries
 from comfywatchman.analyze.extract import Mention
-from comfywatchman.analyze.text import loras, parameters_model
-from comfywatchman.domain.references import Lookup, ModelReference
+from comfywatchman.analyze.generation import named_models
+from comfywatchman.domain.references import Lookup, ModelReference, Writing
 
 _FIRMEST = (Lookup.FILE, Lookup.DIRECTORY, Lookup.STEM, Lookup.DYNAMIC, Lookup.AUTODOWNLOAD)
 """Where two nodes look for one name in different ways, the stricter way is told."""
@@ -28,10 +28,10 @@ def merged(
         return []
     known = _selected(found, entries)
     rows: dict[tuple[str | None, str, bool], list[Mention]] = {}
-    for mention in found:
-        placed = _with_folder(mention, known)
-        folder = placed.folders[0] if placed.folders else None
-        rows.setdefault((folder, placed.name, placed.active), []).append(placed)
+    placed = [_with_folder(mention, known) for mention in found]
+    for mention in _told_by_others(placed):
+        folder = mention.folders[0] if mention.folders else None
+        rows.setdefault((folder, mention.name, mention.active), []).append(mention)
     references = [_reference(row, known) for row in rows.values()]
     if notes and not all(_has_url(reference) for reference in references):
         links = by_basename(note_entries(notes))
@@ -71,10 +71,50 @@ def _with_folder(mention: Mention, entries: Entries) -> Mention:
     return mention
 
 
+def _told_by_others(found: Sequence[Mention]) -> list[Mention]:
+    """Give a name that nobody knows a folder for what all others say of it: they mean one file.
+
+    Such mentions come last, so that the loader stays the node that a reference tells first.
+    """
+    if all(_is_told(mention) for mention in found):
+        return list(found)
+    others: dict[tuple[str, bool], set[tuple[tuple[str, ...], bool]]] = {}
+    for mention in found:
+        if _is_told(mention) and mention.name:
+            others.setdefault((mention.name, mention.active), set()).add(_answer(mention))
+    told: list[Mention] = []
+    last: list[Mention] = []
+    for mention in found:
+        known = others.get((mention.name, mention.active), set())
+        if _is_told(mention) or len(known) != 1:
+            told.append(mention)
+            continue
+        folders, fetched = next(iter(known))
+        lookup = Lookup.AUTODOWNLOAD if fetched else mention.lookup
+        last.append(replace(mention, folders=folders, lookup=lookup))
+    return told + last
+
+
+def _is_told(mention: Mention) -> bool:
+    return bool(mention.folders) or mention.lookup is Lookup.AUTODOWNLOAD
+
+
+def _answer(mention: Mention) -> tuple[tuple[str, ...], bool]:
+    return mention.folders, mention.lookup is Lookup.AUTODOWNLOAD
+
+
 def _reference(row: Sequence[Mention], entries: Entries) -> ModelReference:
-    first = min(row, key=lambda mention: _FIRMEST.index(mention.lookup))
-    nodes = tuple(dict.fromkeys(mention.node for mention in row))
-    also = [folder for mention in row for folder in mention.folders[1:]]
+    if len(row) == 1:  # nearly always
+        first = row[0]
+        nodes: tuple[str, ...] = (first.node,)
+        also, hashes = first.folders[1:], first.short_hashes
+        written: Iterable[tuple[str, str]] = ()
+    else:
+        first = min(row, key=lambda mention: _FIRMEST.index(mention.lookup))
+        nodes = tuple(dict.fromkeys(mention.node for mention in row))
+        also = tuple(dict.fromkeys(each for mention in row for each in mention.folders[1:]))
+        written = dict.fromkeys((mention.node, mention.raw) for mention in row)
+        hashes = tuple(dict.fromkeys(each for mention in row for each in mention.short_hashes))
     declared = matching(first.name, first.folders, nodes, entries) if first.name else ()
     return ModelReference(
         folder=first.folders[0] if first.folders else None,
@@ -85,18 +125,26 @@ def _reference(row: Sequence[Mention], entries: Entries) -> ModelReference:
         widget=first.widget,
         active=first.active,
         lookup=first.lookup,
-        also_folders=tuple(dict.fromkeys(also)),
+        also_folders=also,
         declared=declared,
         how=first.how,
         nodes=nodes,
+        also_written=tuple(Writing(*each) for each in written if each[1] != first.raw),
+        short_hashes=hashes,
     )
 
 
 def parameter_mentions(text: str) -> Iterator[Mention]:
-    """Yield what generation parameters of A1111's kind name: a checkpoint and its LoRAs."""
-    model = parameters_model(text)
-    if model is None:
-        return
-    named = [("checkpoints", "Model", model), *(("loras", "lora", name) for name in loras(text))]
-    for folder, widget, name in named:
-        yield Mention((folder,), name, "", "parameters", widget, True, Lookup.STEM, "a1111-text")
+    """Yield what generation parameters of A1111's kind name, and what they say of its bytes."""
+    for each in named_models(text):
+        yield Mention(
+            (each.folder,),
+            each.name,
+            "",
+            "parameters",
+            each.key,
+            True,
+            Lookup.STEM,
+            "a1111-text",
+            each.short_hashes,
+        )

@@ -13,8 +13,6 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from comfywatchman.analyze.jsontext import repaired
-
 _T = TypeVar("_T")
 
 Id = int | str
@@ -32,6 +30,8 @@ class Socket(Struct, gc=False):
     name: str = ""
     link: Id | None = None
     widget: Widget | None = None
+    kind: Any = msgspec.field(name="type", default=None)
+    """Mostly a text, such as ``INT``; old files also have numbers and lists."""
 
 
 class Properties(Struct, gc=False):
@@ -52,6 +52,20 @@ class Node(Struct, gc=False):
     properties: Properties | None = None
 
 
+class Link(Struct, gc=False):
+    """A link in the spelling of schema 1 and of every subgraph definition."""
+
+    id: Id = ""
+    origin_id: Id = ""
+    origin_slot: int = 0
+    target_id: Id = ""
+    target_slot: int = 0
+
+
+class LinkRow(Link, array_like=True, gc=False):
+    """A link in the spelling of version 0.4: a list, with a type at the end that we skip."""
+
+
 class Port(Struct, gc=False):
     """An input or output of a subgraph definition."""
 
@@ -67,7 +81,7 @@ class Definition(Struct):
 
     id: str = ""
     nodes: list[Node] | None = None
-    links: Part = UNSET
+    links: list[Link] | None = None
     inputs: list[Port] | None = None
     outputs: list[Port] | None = None
     definitions: Definitions | None = None
@@ -102,7 +116,8 @@ class Top(Struct):
     """The top level of any JSON object that may be a workflow."""
 
     nodes: list[Node] | None = None
-    links: Part = UNSET
+    links: list[LinkRow] | None = None
+    """Of schema 1 they are records: such a file is read field by field."""
     definitions: Definitions | None = None
     extra: Part = UNSET
     models: Part = UNSET
@@ -114,24 +129,12 @@ class Top(Struct):
     workflow: Part = UNSET
     prompt: Part = UNSET
     output: Part = UNSET
+    extra_data: Part = UNSET
+    """What was sent along with a prompt: tokens among it, in older versions of ComfyUI."""
     templates: Part = UNSET
     """A file of node templates: name and clipboard of each."""
     running: Part = msgspec.field(name="queue_running", default=UNSET)
     pending: Part = msgspec.field(name="queue_pending", default=UNSET)
-
-
-class Link(Struct, gc=False):
-    """A link in the spelling of schema 1 and of every subgraph definition."""
-
-    id: Id = ""
-    origin_id: Id = ""
-    origin_slot: int = 0
-    target_id: Id = ""
-    target_slot: int = 0
-
-
-class LinkRow(Link, array_like=True, gc=False):
-    """A link in the spelling of version 0.4: a list, with a type at the end that we skip."""
 
 
 class Extra(Struct):
@@ -163,75 +166,22 @@ def decoded(raw: Part, kind: type[_T]) -> _T | None:
         return None
 
 
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+
+
+def member_names(raw: Part) -> list[str]:
+    """Return the keys of an object in their order; none where it is no object."""
+    if isinstance(raw, UnsetType):
+        return []
+    try:
+        return list(_MEMBERS.decode(raw))
+    except msgspec.ValidationError:
+        return []
+
+
 @cache
 def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(cast("type[Any]", kind))
-
-
-_DEEPEST_REPAIR = 12
-"""Records in records: a definition inside a definition is the third."""
-
-
-def lenient(raw: Part, kind: type[_T]) -> _T | None:
-    """Return *raw* as a record of *kind*, without the fields that have another type.
-
-    Raises:
-        TypeError: *kind* has a field without a default, and the file lacks it.
-    """
-    whole = decoded(raw, kind)
-    if whole is not None or isinstance(raw, UnsetType):
-        return whole
-    return _sound_fields(raw, kind)
-
-
-def _sound_fields(raw: Raw, kind: type[_T], depth: int = 0) -> _T | None:
-    parts = decoded(raw, dict[str, Raw]) if depth < _DEEPEST_REPAIR else None
-    if parts is None:
-        return None
-    good: dict[str, Any] = {}
-    for name, encoded_name, field_kind in _fields(cast("Hashable", kind)):
-        raw_part = parts.get(encoded_name)
-        part = None if raw_part is None else _part(raw_part, field_kind, depth + 1)
-        if part is not None:
-            good[name] = part
-    return kind(**good)
-
-
-@cache
-def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
-    fields = msgspec.structs.fields(kind)  # evaluates every annotation anew
-    return tuple((field.name, field.encode_name, field.type) for field in fields)
-
-
-def _part(raw: Raw, kind: Any, depth: int) -> Any:
-    """Return a field of a record, with what of it is sound."""
-    for strict in (True, False):  # not strictly: 4.0 for 4, "4" for 4
-        try:
-            return msgspec.json.decode(raw, type=kind, strict=strict)
-        except msgspec.ValidationError:
-            continue
-    if kind in _LISTS:
-        each_kind = _LISTS[kind]
-        parts = (decoded(each, each_kind) or _sound_fields(each, each_kind, depth)
-                 for each in elements(raw))  # fmt: skip
-        return [part for part in parts if part is not None]
-    if kind in _RECORDS:
-        return _sound_fields(raw, _RECORDS[kind], depth)
-    return decoded(Raw(repaired(bytes(raw))), kind)  # 1e999 passes as long as nobody reads it
-
-
-_LISTS: dict[Any, type[Any]] = {
-    list[Node] | None: Node,
-    list[Socket] | None: Socket,
-    list[Port] | None: Port,
-    list[Definition] | None: Definition,
-}
-_RECORDS: dict[Any, type[Any]] = {
-    Definitions | None: Definitions,
-    Properties | None: Properties,
-    Widget | None: Widget,
-    PortNode | None: PortNode,
-}
 
 
 def elements(raw: Part) -> list[Raw]:
@@ -241,39 +191,6 @@ def elements(raw: Part) -> list[Raw]:
         return listed
     by_key = decoded(raw, dict[str, Raw])
     return [] if by_key is None else list(by_key.values())
-
-
-def links(raw: Part) -> list[Link] | list[LinkRow]:
-    """Return the links of a graph, in either spelling; an odd one costs itself."""
-    rows = decoded(raw, list[LinkRow])
-    if rows is not None:
-        return rows
-    records = decoded(raw, list[Link])
-    if records is not None:
-        return records
-    some = [decoded(each, LinkRow) or _sound_fields(each, Link) for each in elements(raw)]
-    return [link for link in some if link is not None]
-
-
-def read_prompt(raw: Part) -> dict[str, PromptNode]:
-    """Return the nodes of an API prompt; empty where it is none.
-
-    Other programs add a key or two of their own, so that one odd value costs only itself.
-    """
-    prompt = decoded(raw, dict[str, PromptNode])
-    if prompt is not None:
-        return prompt
-    parts = decoded(raw, dict[str, Raw]) or {}
-    found = {key: _prompt_node(part) for key, part in parts.items()}
-    good = {key: node for key, node in found.items() if node is not None}
-    return good if 2 * len(good) >= len(parts) else {}
-
-
-def _prompt_node(raw: Raw) -> PromptNode | None:
-    whole = decoded(raw, PromptNode)
-    if whole is not None or not bytes(raw).startswith(b"{"):
-        return whole
-    return decoded(Raw(repaired(bytes(raw))), PromptNode)
 
 
 def other_spelling(identifier: Id) -> Id:

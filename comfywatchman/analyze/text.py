@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 from comfywatchman.domain.files import MODEL_SUFFIXES
 
 _SUFFIXES = tuple(MODEL_SUFFIXES)
+_ANY_SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(_SUFFIXES))
+_IN_QUOTES = re.compile(rf"(?:{_ANY_SUFFIX})\\?\"", re.IGNORECASE)
+_IN_A_LIST = re.compile(rf"(?:{_ANY_SUFFIX})\s*[,;]", re.IGNORECASE)
 _LONGEST_NAME = 512
 """Characters; what is longer is text and no file name."""
 
+_LONGEST_RECORDS = 1 << 20
+"""Characters of a widget's text that holds objects; such widgets' editors write some thousands."""
+
+_OPENING = frozenset("{[")
 _SENTINELS = frozenset(
     {
-        "", "none", "[none]", "baked vae", "default", "off", "undefined", "null", "pixel_space",
-        "disabled", "disable",
+        "", "none", "baked vae", "default", "off", "undefined", "null", "pixel_space", "disabled",
+        "disable", "auto", "automatic", "choose", "disable loras", "n/a",
     }
 )  # fmt: skip
+_NO_FILE = re.compile(r'[<>"|?*{}\n]|, ')
+"""What names of files do not have, as a rule of an operating system or as a habit."""
+
+_BRACKETS = ("[]", "()")
+"""Around what a pack lists instead of a file: ``[None]``, ``[no models found]``."""
+
 _TEMPORARY = (" [input]", " [output]", " [temp]")
 
 _EMBEDDING = re.compile(r"(?:^|(?<=[\s(\[,]))embedding:([^\s()\[\],]{1,255})")
 _WEIGHT = re.compile(r":-?\d*\.?\d*$")
 _LORA = re.compile(r"<(?:lora|lyco):([^<>:\n]{1,256})(?::[^<>\n]{0,64})?>", re.IGNORECASE)
-_A1111_MODEL = re.compile(r'(?:^|, )Model: (?:"([^"\n]+)"|([^,\n]+))', re.MULTILINE)
-_A1111_STEPS = re.compile(r"^Steps: \d", re.MULTILINE)
 
 
 def is_sentinel(value: str) -> bool:
     """Return whether a loader reads *value* as "no file"."""
-    return value.strip().lower() in _SENTINELS or value.endswith(_TEMPORARY)
+    text = value.strip()
+    return (
+        text.lower() in _SENTINELS
+        or value.endswith(_TEMPORARY)
+        or text[:1] + text[-1:] in _BRACKETS
+        or (text[:1] == "." and "." not in text[1:] and "/" not in text)  # .none, .use_ckpt_vae
+    )
 
 
 def has_model_suffix(value: str) -> bool:
@@ -38,7 +58,12 @@ def has_model_suffix(value: str) -> bool:
 
 def is_suspect(value: str) -> bool:
     """Return whether a text deserves a closer look: cheap, and true too often."""
-    return has_model_suffix(value) or "embedding:" in value
+    end = value[-12:]  # has_model_suffix, written out: this is asked for every text of every node
+    return (
+        ("." in end and end.lower().endswith(_SUFFIXES))
+        or "embedding:" in value
+        or value[:1] in _OPENING
+    )
 
 
 def names_a_model(value: str) -> bool:
@@ -49,10 +74,43 @@ def names_a_model(value: str) -> bool:
         and "\n" not in value
         and "://" not in value
         and " | " not in value
-        and not value.startswith(("embedding:", "<"))
+        and "*" not in value
+        and _IN_A_LIST.search(value) is None
+        and "embedding:" not in value
+        and not value.startswith("<")
         and not value.endswith(_TEMPORARY)
         and stem(value.replace("\\", "/").rsplit("/", 1)[-1]) != ""
     )
+
+
+def is_other_text(value: str) -> bool:
+    """Return whether a text without a suffix, where a file's name is expected, is something else.
+
+    In files of other versions a prompt or a setting may stand at a loader's place.
+    """
+    return _NO_FILE.search(value) is not None or (value.isalpha() and value.islower())
+
+
+def holds_records(value: str) -> bool:
+    """Return whether a widget keeps objects as text, with a model file's name among them.
+
+    A text that is a workflow itself is another matter: nothing of it runs.
+    """
+    return (
+        value[:1] in {"{", "["}
+        and len(value) <= _LONGEST_RECORDS
+        and _IN_QUOTES.search(value) is not None
+        and '"class_type"' not in value
+        and '"nodes"' not in value
+    )
+
+
+def records(value: str) -> Any:
+    """Return what a text of that kind holds; ``None`` where it only looks like it."""
+    try:
+        return msgspec.json.decode(value.encode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def stem(name: str) -> str:
@@ -83,11 +141,3 @@ def loras(text: str) -> Iterator[str]:
         name = found[1].strip()
         if name and not is_sentinel(name):
             yield name
-
-
-def parameters_model(text: str) -> str | None:
-    """Return the checkpoint that generation parameters of A1111's kind name."""
-    if _A1111_STEPS.search(text) is None:
-        return None
-    found = _A1111_MODEL.search(text)
-    return (found[1] or found[2]).strip() if found else None

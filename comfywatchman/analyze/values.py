@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from comfywatchman.analyze.graph import Graph, Placed
+from comfywatchman.analyze.graph import Graph, Placed, first_text
 from comfywatchman.analyze.shapes import Id, Link, Node, Socket
+from comfywatchman.analyze.text import names_a_model
 
 _PRIMITIVES = frozenset({"PrimitiveNode", "PrimitiveString", "PrimitiveStringMultiline"})
 """Nodes whose one output is their first widget's value."""
+
+CHOSEN = "chosen"
+"""Where a value stood that a node of unknown kind holds for a loader at the end of its link."""
 
 _MOST_HOPS = 100
 """Of one link through reroutes and subgraphs; guards against links in a circle."""
@@ -42,6 +46,7 @@ Answer = Found | Unknown
 
 def in_force(placed: Placed, widget: str, stored: Any) -> Answer:
     """Return the value of *widget*, which holds *stored* in the node itself."""
+    placed.graph.steps.take(_effort(placed.node.inputs))
     socket = socket_of(placed.node, widget)
     if socket is not None and socket.link is not None:
         answer = follow(placed.graph, placed.host, socket.link, _MOST_HOPS)
@@ -50,6 +55,11 @@ def in_force(placed: Placed, widget: str, stored: Any) -> Answer:
     else:
         return Found(stored, placed.how)
     return Found(stored, placed.how) if answer is Unknown.ABSENT else answer
+
+
+def _effort(several: Any) -> int:
+    """Return what looking through a list counts, in stations of a link."""
+    return len(several) // 16 if isinstance(several, list | dict | tuple) else 0
 
 
 def socket_of(node: Node, widget: str) -> Socket | None:
@@ -61,7 +71,12 @@ def socket_of(node: Node, widget: str) -> Socket | None:
 
 
 def follow(graph: Graph, host: Placed | None, link_id: Id, hops: int) -> Answer:
-    """Return the value that arrives by a link."""
+    """Return the value that arrives by a link.
+
+    Raises:
+        WorkflowTooLarge: the links of the whole workflow have more stations than we visit.
+    """
+    graph.steps.take()
     link = graph.link(link_id)
     if link is None:  # the editor drops a link that leads nowhere and shows the widget again
         return Unknown.ABSENT
@@ -82,16 +97,15 @@ def _given_by(graph: Graph, host: Placed | None, origin: Node, link: Link, hops:
         return _broadcast(graph, host, origin, hops)
     inside = graph.known.get(origin.type)
     if inside is None:
-        return Unknown.DYNAMIC
+        return _chosen(graph, host, origin, hops)
     instance = Placed("", origin, graph, host, active=True)
-    for number, inner in inside.links.items():
-        if inner.target_id == inside.output_node and inner.target_slot == link.origin_slot:
-            return follow(inside, instance, number, hops)
-    return Unknown.DYNAMIC
+    number = inside.to_outside.get(link.origin_slot)
+    return Unknown.DYNAMIC if number is None else follow(inside, instance, number, hops)
 
 
 def _through(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
     """Return what comes in by the only input of a node."""
+    graph.steps.take(_effort(node.inputs))
     for socket in node.inputs or ():
         if socket.link is not None:
             return follow(graph, host, socket.link, hops)
@@ -108,21 +122,45 @@ def _primitive(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answ
     return Unknown.DYNAMIC
 
 
+def _chosen(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
+    """Return the one model name that any other node can mean: the one it holds, or passes on.
+
+    Packs have many such nodes, to choose a file in one place and load it in several.
+    """
+    graph.steps.take(_effort(node.inputs) + 16 * _effort(node.widgets_values))
+    linked = [socket for socket in node.inputs or () if socket.link is not None]
+    names = model_names(node.widgets_values)
+    if len(names) == 1 and all(socket.widget is None for socket in linked):
+        return Found(names.pop(), CHOSEN)
+    if len(names) < 2 and len(linked) == 1 and linked[0].link is not None:
+        return as_chosen(follow(graph, host, linked[0].link, hops))
+    return Unknown.DYNAMIC
+
+
+def as_chosen(answer: Answer) -> Answer:
+    """Return an answer that came through a node of unknown kind, if it can be meant at all."""
+    if isinstance(answer, Found) and isinstance(answer.value, str) and names_a_model(answer.value):
+        return Found(answer.value, CHOSEN)
+    return Unknown.DYNAMIC
+
+
+def model_names(stored: Any) -> set[str]:
+    """Return the model names among a node's own values, each once."""
+    values = stored.values() if isinstance(stored, dict) else stored
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        return set()
+    return {value for value in values if isinstance(value, str) and names_a_model(value)}
+
+
 def _linked(node: Node) -> bool:
     return any(socket.link is not None for socket in node.inputs or ())
 
 
 def _broadcast(graph: Graph, host: Placed | None, getter: Node, hops: int) -> Answer:
     """Follow KJNodes' GetNode to the SetNode of the same name."""
-    for node in graph.nodes:
-        if node.type == "SetNode" and _first(node) == _first(getter) is not None:
-            return _through(graph, host, node, hops)
-    return Unknown.DYNAMIC
-
-
-def _first(node: Node) -> Any:
-    values = node.widgets_values
-    return values[0] if isinstance(values, list) and values else None
+    name = first_text(getter)
+    setter = None if name is None else graph.setters.get(name)
+    return Unknown.DYNAMIC if setter is None else _through(graph, host, setter, hops)
 
 
 # -- subgraph hosts
@@ -133,6 +171,8 @@ def _from_host(inside: Graph, host: Placed, slot: int, hops: int) -> Answer:
     if not 0 <= slot < len(inside.inputs):
         return Unknown.ABSENT
     name = inside.inputs[slot].name
+    inside.steps.take(_effort(host.node.inputs) + _effort(_proxies(host.node)))
+    inside.steps.take(_effort(inside.from_outside.get(slot)))
     for socket in host.node.inputs or ():
         if socket.name == name and socket.link is not None:
             answer = follow(host.graph, host.host, socket.link, hops)
@@ -142,7 +182,9 @@ def _from_host(inside: Graph, host: Placed, slot: int, hops: int) -> Answer:
 
 
 def _as_host(answer: Answer) -> Answer:
-    return Found(answer.value, "subgraph-host") if isinstance(answer, Found) else answer
+    if isinstance(answer, Found) and answer.how != CHOSEN:
+        return Found(answer.value, "subgraph-host")
+    return answer
 
 
 def _listed(inside: Graph, host: Node, slot: int, name: str) -> Answer:
@@ -152,12 +194,11 @@ def _listed(inside: Graph, host: Node, slot: int, name: str) -> Answer:
     are no such entries and the list belongs to the promoted inputs, in definition order.
     """
     values = host.widgets_values
-    if not isinstance(values, list):
+    if not isinstance(values, list) or not values:
         return Unknown.ABSENT
     proxies = _proxies(host)
     if proxies is None:
-        position = inside.promoted.index(slot) if slot in inside.promoted else len(values)
-        return _at(values, position)
+        return _at(values, inside.promoted.get(slot, len(values)))
     wanted = {(_HOST, name)}
     wanted.update(
         (str(node.id), _socket_widget(node, at)) for node, at in inside.from_outside.get(slot, ())
@@ -181,7 +222,9 @@ def _proxied(host: Placed, inner: str, widget: str) -> Answer:
     values = host.node.widgets_values
     if not isinstance(values, list) or not values:
         return Unknown.ABSENT
-    for position, entry in enumerate(_proxies(host.node) or ()):
+    proxies = _proxies(host.node) or ()
+    host.graph.steps.take(_effort(proxies))
+    for position, entry in enumerate(proxies):
         if _proxy(entry) == (inner, widget):
             return _at(values, position)
     return Unknown.ABSENT
@@ -208,6 +251,8 @@ def _at(values: list[Any], position: int) -> Answer:
 def _quarantined(host: Node, name: str) -> Answer | None:
     """Return the value that a migration of the editor kept aside; it goes before the list."""
     entries = host.properties.quarantine if host.properties is not None else None
+    if entries is None:
+        return None
     for entry in _records(entries):
         original = entry.get("originalEntry")
         if _proxy(original) == (_HOST, name) and entry.get("hostValue") is not None:

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw, UnsetType
 from msgspec.structs import replace as with_fields
 
 from comfywatchman.analyze.declared import Entry, entries
-from comfywatchman.analyze.graph import NOTES, VIRTUAL, Graph, Opener, Placed, read_definitions
-from comfywatchman.analyze.limits import Limits
+from comfywatchman.analyze.graph import (
+    INACTIVE,
+    LONGEST_TYPE,
+    NOTES,
+    VIRTUAL,
+    Graph,
+    Opener,
+    Placed,
+    read_definitions,
+    short,
+)
+from comfywatchman.analyze.limits import Budget, Limits, budget
 from comfywatchman.analyze.loaders import Tables
+from comfywatchman.analyze.repair import read_prompt, read_top
 from comfywatchman.analyze.shapes import (
     Definitions,
     Extra,
-    Meta,
     Node,
     Part,
+    PromptNode,
     Properties,
     Run,
     Template,
     Top,
     decoded,
     elements,
-    lenient,
-    read_prompt,
 )
-from comfywatchman.analyze.validate import merged_findings, prompt_findings, saved_findings
-from comfywatchman.analyze.views import QueuedNode, SavedNode, View
-from comfywatchman.domain.references import NodeTypeUse, Remark
+from comfywatchman.analyze.validate import Inspector
+from comfywatchman.analyze.views import QueuedNode, SavedNode, View, may_name
+from comfywatchman.domain.references import MOST_NODES, NodeTypeUse
 
 _MOST_WRAPPERS = 4
 """An editor file in a string in an object in a list: nobody wraps deeper."""
@@ -38,8 +48,11 @@ _MOST_WRAPPERS = 4
 _MOST_GRAPHS = 10_000
 """In one file; ComfyUI keeps as many runs in its history."""
 
-Pack = Properties | Meta | None
-"""Where a node tells its pack."""
+_UUID_LENGTH = 36
+"""Characters of the id of a subgraph."""
+
+Level = tuple[str, bool, Sequence[Node]]
+"""What goes before the ids of some nodes in a path, whether their frame is active, the nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +63,17 @@ class Found:
     views: Sequence[View] = ()
     entries: Sequence[Entry] = ()
     notes: Sequence[str] = ()
-    types: Sequence[tuple[str, Pack]] = ()
-    """The type of every node that counts, and where it tells its pack."""
-    findings: tuple[Remark, ...] = ()
+    levels: Sequence[Level] = ()
+    """Every node that counts, for its type and pack."""
+    definitions: Sequence[dict[str, Graph]] = ()
+    """Of the subgraphs, which know each other."""
+    taken: str | None = None
+    """``workflow`` or ``prompt``, where the text could hold both."""
+
+    def let_go(self) -> None:
+        """Cut the views off from their subgraphs, so that memory is free without a collection."""
+        for each in self.definitions:
+            each.clear()
 
 
 _NOTHING = Found()
@@ -62,9 +83,9 @@ _NOTHING = Found()
 class _Place:
     """Where in the text a part lies, and how its nodes are told from those of other parts."""
 
-    limits: Limits
-    findings: bool = False
-    """Whether anybody wants to know what is wrong with the file."""
+    allowed: Budget
+    tables: Tables
+    inspector: Inspector | None = None
     pointer: str = ""
     prefix: str = ""
     wrappers: int = _MOST_WRAPPERS
@@ -73,33 +94,43 @@ class _Place:
         return replace(self, pointer=f"{self.pointer}/{key}", wrappers=self.wrappers - 1)
 
 
-def read_graph(raw: Raw, limits: Limits, *, findings: bool = False) -> Found:
+def read_graph(
+    raw: Raw, tables: Tables, limits: Limits, inspector: Inspector | None = None
+) -> Found:
     """Return what the text says; of several graphs all together.
 
-    *findings* says whether to look for what is wrong with it as well.
+    Of the nodes of a saved graph only those are viewed that may name a model, by the table or not.
+    The *inspector* looks for what is wrong with the text, where anybody wants to know.
 
     Raises:
         msgspec.DecodeError: it is no strict JSON.
         RecursionError: it is nested too deeply.
-        WorkflowTooDeep, WorkflowTooLarge: it is beyond the limits.
+        WorkflowTooLarge: it is beyond the limits.
     """
-    return _read(raw, _Place(limits, findings))
+    return _read(raw, _Place(budget(limits), tables, inspector))
 
 
 def _read(raw: Raw, place: _Place) -> Found:
-    start = _start(raw)
-    if start == b"[":
-        return _listed(elements(raw), place)
-    if start == b'"' and place.wrappers > 0:
-        inner = decoded(raw, str) or ""
-        if inner.lstrip().startswith("{"):
-            return _read(Raw(inner.encode()), replace(place, wrappers=place.wrappers - 1))
-    top = lenient(raw, Top)
+    top = read_top(raw, _keeps_values(place.tables))
     if top is None:
-        return _NOTHING
+        return _no_object(raw, place)
     if top.nodes is not None:
         return _saved(top, place)
     return _wrapped(top, place) or _prompt(raw, place) or _history(raw, place) or _NOTHING
+
+
+def _no_object(raw: Raw, place: _Place) -> Found:
+    start = _start(raw)
+    if start == b"[":
+        return _listed(elements(raw), place)
+    inner = _unquoted(raw) if start == b'"' and place.wrappers > 0 else None
+    return _NOTHING if inner is None else _read(inner, replace(place, wrappers=place.wrappers - 1))
+
+
+def _unquoted(raw: Raw) -> Raw | None:
+    """Return the JSON in a text; some programs wrap it more than once."""
+    inner = decoded(raw, str) or ""
+    return Raw(inner.encode()) if inner.lstrip()[:1] in {"{", "[", '"'} else None
 
 
 def _start(raw: Raw) -> bytes:
@@ -116,13 +147,14 @@ def _wrapped(top: Top, place: _Place) -> Found | None:
         if not isinstance(part, UnsetType) and _start(part) in {b"{", b"[", b'"'}:
             found = _read(part, place.into(key))
             if found.format != "none":
-                return found
-    several = [*_templates(top.templates, place), *_queue(top, place)]
-    return _together(several, place)
+                _look_at_rest(top.extra_data, place.into("extra_data"))
+                return found if key == "output" else replace(found, taken=found.taken or key)
+    kept = _templates(elements(top.templates), place)
+    return _together([*kept, *_queue(top, place)], place)
 
 
-def _templates(templates: Part, place: _Place) -> Iterator[tuple[Raw, _Place]]:
-    for number, raw in enumerate(elements(templates)):
+def _templates(templates: Sequence[Raw], place: _Place) -> Iterator[tuple[Raw, _Place]]:
+    for number, raw in enumerate(templates):
         template = decoded(raw, Template)
         if template is not None and template.data is not None:
             inside = replace(place, pointer=f"{place.pointer}/templates/{number}/data")
@@ -149,28 +181,30 @@ def _history(raw: Raw, place: _Place) -> Found | None:
 def _listed(parts: list[Raw], place: _Place) -> Found:
     """Read an entry of ComfyUI's queue (number, id, prompt, extra data, outputs), or several."""
     if len(parts) >= 3 and _start(parts[2]) == b"{" and _start(parts[0]) not in {b"[", b"{"}:
-        return _prompt(parts[2], place.into(2)) or _NOTHING
+        found = _prompt(parts[2], place.into(2))
+        if found is not None and len(parts) > 3:
+            _look_at_rest(parts[3], place.into(3))
+        return _NOTHING if found is None else replace(found, taken="prompt")
     if place.wrappers <= 0 or not parts:
         return _NOTHING
     queue = [(part, place.into(at)) for at, part in enumerate(parts) if _start(part) == b"["]
-    kept = [each for each in _templates(_as_list(parts), place) if not queue]
-    return _together([*queue, *kept], place) or _NOTHING
+    return _together(queue or [*_templates(parts, place)], place) or _NOTHING
 
 
-def _as_list(parts: list[Raw]) -> Raw:
-    return Raw(b"[" + b",".join(bytes(part) for part in parts) + b"]")
+def _look_at_rest(part: Part, place: _Place) -> None:
+    """Look for secrets in what was sent along with a prompt: older ComfyUIs keep tokens there."""
+    if place.inspector is not None:
+        place.inspector.part(part, place.pointer)
 
 
 def _together(several: Sequence[tuple[Raw, _Place]], place: _Place) -> Found | None:
     """Read several graphs as one; the ids of their nodes are told apart by a number before them."""
-    left = place.limits
     founds: list[Found] = []
     for number, (raw, inside) in enumerate(several[:_MOST_GRAPHS]):
         prefix = f"{place.prefix}{number}/" if len(several) > 1 else place.prefix
-        found = _read(raw, replace(inside, prefix=prefix, limits=left))
+        found = _read(raw, replace(inside, prefix=prefix))
         if found.format != "none":
             founds.append(found)
-            left = replace(left, max_nodes=left.max_nodes - len(found.types))
     if not founds:
         return None
     return Found(
@@ -178,8 +212,9 @@ def _together(several: Sequence[tuple[Raw, _Place]], place: _Place) -> Found | N
         [view for found in founds for view in found.views],
         [entry for found in founds for entry in found.entries],
         [note for found in founds for note in found.notes],
-        [kind for found in founds for kind in found.types],
-        merged_findings(found.findings for found in founds),
+        [level for found in founds for level in found.levels],
+        definitions=[known for found in founds for known in found.definitions],
+        taken=founds[0].taken,
     )
 
 
@@ -190,26 +225,84 @@ def _prompt(raw: Raw, place: _Place) -> Found | None:
     prompt = read_prompt(raw)
     if not prompt:
         return None
-    views = [QueuedNode(f"{place.prefix}{path}", node, prompt) for path, node in prompt.items()]
-    types = [(node.class_type, node.meta) for node in prompt.values()]
-    findings = prompt_findings(prompt, place.pointer) if place.findings else ()
-    return Found("api", views, types=types, findings=findings)
+    place.allowed.listed.take(len(prompt))
+    steps = place.allowed.followed
+    for node in prompt.values():
+        if len(node.class_type) > LONGEST_TYPE:
+            node.class_type = node.class_type[:LONGEST_TYPE]
+    views = [
+        QueuedNode(f"{place.prefix}{short(path)}", node, prompt, steps)
+        for path, node in prompt.items()
+    ]
+    if place.inspector is not None:
+        place.inspector.queued(prompt, place.pointer)
+    nodes = [Node(path, node.class_type, properties=_pack(node)) for path, node in prompt.items()]
+    return Found("api", views, levels=[(place.prefix, True, nodes)])
+
+
+def _pack(node: PromptNode) -> Properties | None:
+    return None if node.meta is None else Properties(node.meta.cnr_id, node.meta.aux_id)
 
 
 def _saved(top: Top, place: _Place) -> Found:
     top = _as_saved(top)
-    known = read_definitions(top.definitions)
-    extra = decoded(top.extra, Extra)
-    graph = Graph(top.nodes or (), top.links, known=known)
-    if not any(node.type for node in graph.nodes) and isinstance(top.links, UnsetType):
+    steps = place.allowed.followed
+    known = read_definitions(top.definitions, steps)
+    extra = decoded(top.extra, Extra) if _mentions_groups(top.extra) else None
+    graph = Graph(top.nodes or (), top.links or (), known=known, steps=steps)
+    if top.links is None and not any(node.type for node in graph.nodes):
         return _NOTHING
     groups = extra.groups if extra is not None and extra.groups is not None else top.groups or {}
-    placed = Opener(known, groups, place.limits).open(graph, place.prefix)
-    found = [*_declared(placed), *entries(decoded(top.models, list[Any]), "models")]
-    views = [SavedNode(each) for each in placed if each.node.type not in VIRTUAL]
-    types = [(each.node.type, each.node.properties) for each in placed]
-    findings = saved_findings(top, graph, place.pointer) if place.findings else ()
-    return Found("ui", views, found, list(_notes(placed)), types, findings)
+    opener = Opener(known, groups, place.allowed, _speaking(place.tables))
+    opener.open(graph, place.prefix)
+    if place.inspector is not None:
+        place.inspector.saved(top, graph, place.pointer)
+    found = [*_declared(opener.placed), *entries(decoded(top.models, list[Any]), "models")]
+    return Found(
+        "ui",
+        [SavedNode(each) for each in opener.placed if each.node.type not in VIRTUAL],
+        found,
+        list(_notes(opener.placed)),
+        opener.levels,
+        definitions=[known],
+    )
+
+
+def _mentions_groups(extra: Part) -> bool:
+    return isinstance(extra, Raw) and b"groupNodes" in bytes(extra)
+
+
+def _keeps_values(tables: Tables) -> Callable[[str], bool]:
+    """Return whether the values of a type of node count whatever they are.
+
+    Those are loaders, what others get their values from, and instances of subgraphs and groups.
+    """
+
+    def keeps(kind: str) -> bool:
+        return (
+            kind in tables.listed
+            or kind in VIRTUAL
+            or kind in {"SetNode", "GetNode"}
+            or len(kind) == _UUID_LENGTH
+            or kind.startswith("workflow")
+        )
+
+    return keeps
+
+
+def _speaking(tables: Tables) -> Callable[[Node], bool]:
+    """Return whether a node may name a model or tell where one is from."""
+    listed = tables.listed
+
+    def speaks(node: Node) -> bool:
+        kind = node.type
+        if kind in listed or kind in NOTES or "MultiGPU" in kind:
+            return True
+        if node.properties is not None and node.properties.models:
+            return True
+        return may_name(node) or kind.startswith(tables.prefixes)
+
+    return speaks
 
 
 def _as_saved(top: Top) -> Top:
@@ -220,7 +313,7 @@ def _as_saved(top: Top) -> Top:
     nodes = top.nodes or []
     if len(nodes) > 1 and all(node.id == -1 for node in nodes):
         numbered: list[Node] = [with_fields(node, id=at) for at, node in enumerate(nodes)]
-        return with_fields(top, nodes=numbered, links=UNSET)
+        return with_fields(top, nodes=numbered, links=None)
     return top
 
 
@@ -242,24 +335,53 @@ def _notes(placed: Iterable[Placed]) -> Iterator[str]:
 # -- node types
 
 
-def node_types(types: Iterable[tuple[str, Pack]], tables: Tables) -> tuple[NodeTypeUse, ...]:
-    """Return each type once, with its number, in the order of the file."""
-    by_type: dict[str, list[Pack]] = {}
-    for kind, told in types:
-        if kind not in by_type:
-            by_type[kind] = []
-        by_type[kind].append(told)
-    return tuple(
-        _use(kind, told, tables) for kind, told in by_type.items() if kind and kind not in VIRTUAL
-    )
+def node_types(levels: Iterable[Level], tables: Tables) -> tuple[NodeTypeUse, ...]:
+    """Return each type once, with its number, in the order of the file.
+
+    Of several nodes the first that names its pack is believed.
+    """
+    counts: dict[str, int] = {}
+    packs: dict[str, Properties] = {}
+    places: dict[str, list[str]] = {}
+    active: set[str] = set()
+    built_in = tables.core
+    for prefix, above, nodes in levels:
+        for node in nodes:
+            kind = node.type
+            if kind in counts:
+                counts[kind] += 1
+            else:
+                counts[kind] = 1
+            told = node.properties
+            if told is not None and kind not in packs and (told.cnr_id or told.aux_id):
+                packs[kind] = told
+            if kind not in built_in:
+                paths = places.setdefault(kind, [])
+                if len(paths) < MOST_NODES:
+                    paths.append(f"{prefix}{short(node.id)}")
+                if above and node.mode not in INACTIVE:
+                    active.add(kind)
+    uses: list[NodeTypeUse] = []
+    for kind, count in counts.items():
+        if kind and kind not in VIRTUAL:
+            told = packs.get(kind)
+            cnr_id = None if told is None else _short(told.cnr_id)
+            aux_id = None if told is None else _short(told.aux_id)
+            if cnr_id == "comfy-core" or kind in built_in:
+                uses.append(_core_use(kind, count, cnr_id, aux_id))
+            else:
+                first = tuple(places[kind])
+                uses.append(
+                    NodeTypeUse(kind, count, cnr_id, aux_id, nodes=first, active=kind in active)
+                )
+    return tuple(uses)
 
 
-def _use(kind: str, told: Sequence[Pack], tables: Tables) -> NodeTypeUse:
-    """Return a type with its number; of several nodes the first that names its pack is believed."""
-    cnr_id = aux_id = None
-    for each in told:
-        if each is not None and (each.cnr_id or each.aux_id):
-            cnr_id, aux_id = each.cnr_id, each.aux_id
-            break
-    core = cnr_id == "comfy-core" or kind in tables.core
-    return NodeTypeUse(kind, len(told), cnr_id, aux_id, core)
+def _short(name: str | None) -> str | None:
+    return name if name is None or len(name) <= LONGEST_TYPE else name[:LONGEST_TYPE]
+
+
+@lru_cache(maxsize=4096)
+def _core_use(kind: str, count: int, cnr_id: str | None, aux_id: str | None) -> NodeTypeUse:
+    """Return the value, which is the same in most workflows, as one object for all of them."""
+    return NodeTypeUse(kind, count, cnr_id, aux_id, core=True)

@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from msgspec import Raw
-
 from comfywatchman.analyze.graph import Placed
+from comfywatchman.analyze.limits import Steps
 from comfywatchman.analyze.loaders import Spot
-from comfywatchman.analyze.shapes import Id, Node, PromptNode, decoded
+from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket, member_names
 from comfywatchman.analyze.text import is_suspect
-from comfywatchman.analyze.values import Answer, Found, Unknown, follow, in_force
+from comfywatchman.analyze.values import (
+    CHOSEN,
+    Answer,
+    Found,
+    Unknown,
+    as_chosen,
+    follow,
+    in_force,
+    model_names,
+)
 
 Key = int | str
 """A widget's position in the stored list, or its name."""
 
 _SEEDS = frozenset({"seed", "noise_seed"})
 """Widgets that the editor gives a second, nameless one: what becomes of the seed next."""
+
+_NUMBERS = ("INT", "FLOAT", "BOOLEAN")
+"""Kinds of sockets through which no name comes."""
 
 _MOST_HOPS = 100
 
@@ -31,6 +42,10 @@ class View(Protocol):
     def type(self) -> str: ...
     @property
     def active(self) -> bool: ...
+
+    @property
+    def unnamed(self) -> Sequence[Any]:
+        """The stored values, where nothing but their positions tells which widget's they are."""
 
     def locate(self, spot: Spot) -> Key | None:
         """Return where the widget's value is stored; ``None`` where this node has none."""
@@ -73,8 +88,13 @@ class SavedNode:
     def names(self) -> Sequence[str]:
         """The widgets' names in stored order; empty where the file does not tell them."""
         if self._names is None:
-            self._names = _names(self._placed.node)
+            self._names = widget_names(self._placed.node)
         return self._names
+
+    @property
+    def unnamed(self) -> Sequence[Any]:
+        values = self._placed.node.widgets_values
+        return values if isinstance(values, list) and not self.names else ()
 
     def locate(self, spot: Spot) -> Key | None:
         values = self._placed.node.widgets_values
@@ -124,17 +144,20 @@ class SavedNode:
         return {
             socket.widget.name: socket.link
             for socket in self._placed.node.inputs or ()
-            if socket.link is not None and socket.widget is not None
+            if socket.link is not None and socket.widget is not None and _may_give_name(socket)
         }
 
 
-def _names(node: Node) -> Sequence[str]:
+def widget_names(node: Node) -> Sequence[str]:
+    """Return the names of a node's widgets in stored order; empty where the file tells none."""
     values = node.widgets_values
     if not isinstance(values, list) or not values:
         return ()
-    named = decoded(node.named, dict[str, Raw])
-    if named is not None and len(named) == len(values):
-        return list(named)
+    named = member_names(node.named)
+    if len(named) == len(values):
+        return named
+    if not node.inputs:
+        return ()
     sockets = [socket.widget.name for socket in node.inputs or () if socket.widget is not None]
     if len(sockets) == len(values):
         return sockets
@@ -146,15 +169,44 @@ def _names(node: Node) -> Sequence[str]:
     return seeded if len(seeded) == len(values) else ()
 
 
+def _may_give_name(socket: Socket) -> bool:
+    """Return whether what is linked to a socket may be the name of a file for a widget."""
+    return socket.widget is not None and socket.kind not in _NUMBERS
+
+
+def may_name(node: Node) -> bool:
+    """Return whether `SavedNode.loose` or `SavedNode.arriving` may yield anything of a node."""
+    if node.inputs:
+        for socket in node.inputs:
+            if socket.link is not None and _may_give_name(socket):
+                return True
+    values = node.widgets_values
+    if not values:
+        return False
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, list):
+        return False
+    for value in values:
+        kind = type(value)
+        if (kind is str and is_suspect(value)) or kind is list or kind is dict:
+            return True
+    return False
+
+
 class QueuedNode:
     """A node of an API prompt; what is bypassed or muted was left out when it was written."""
 
-    __slots__ = ("_node", "_prompt", "path")
+    __slots__ = ("_node", "_prompt", "_steps", "path")
 
-    def __init__(self, path: str, node: PromptNode, prompt: Mapping[str, PromptNode]) -> None:
+    def __init__(
+        self, path: str, node: PromptNode, prompt: Mapping[str, PromptNode], steps: Steps
+    ) -> None:
+        """Keep the node; *steps* are what is left for following links in its whole prompt."""
         self.path = path
         self._node = node
         self._prompt = prompt
+        self._steps = steps
 
     @property
     def type(self) -> str:
@@ -163,6 +215,10 @@ class QueuedNode:
     @property
     def active(self) -> bool:
         return True
+
+    @property
+    def unnamed(self) -> Sequence[Any]:
+        return ()
 
     def locate(self, spot: Spot) -> Key | None:
         return spot.name if spot.name in self._node.inputs else None
@@ -176,9 +232,18 @@ class QueuedNode:
         if not _is_link(value):
             return Found(value, "api-input")
         origin = self._prompt.get(str(value[0]))
-        if hops <= 0 or origin is None or not origin.class_type.startswith("PrimitiveString"):
+        if hops <= 0 or origin is None:
             return Unknown.DYNAMIC
-        return self._followed(origin.inputs.get("value"), hops - 1)
+        self._steps.take(1 + len(origin.inputs) // 16)
+        if origin.class_type.startswith("PrimitiveString"):
+            return self._followed(origin.inputs.get("value"), hops - 1)
+        names = model_names(origin.inputs)
+        linked = [given for given in origin.inputs.values() if _is_link(given)]
+        if len(names) == 1 and not linked:
+            return Found(names.pop(), CHOSEN)
+        if not names and len(linked) == 1:
+            return as_chosen(self._followed(linked[0], hops - 1))
+        return Unknown.DYNAMIC
 
     def loose(self) -> Iterator[tuple[Key, str, Any]]:
         for name, value in self._node.inputs.items():

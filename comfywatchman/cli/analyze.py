@@ -58,6 +58,7 @@ def analyze(
     """Say what each workflow needs, has and lacks. PATH is a file, an image that carries a
     workflow, a directory, or - for standard input. No network unless --resolve.
     """
+    from comfywatchman.daemon.knowing import known_types
     from comfywatchman.daemon.survey import resolved, survey
     from comfywatchman.report import render
 
@@ -65,15 +66,38 @@ def analyze(
     place, analyses = survey(found.settings, paths)
     if resolve:
         analyses = resolved(found.settings, place, analyses)
-    report = render.report_of(analyses, with_candidates=resolve)
     chosen = format_ or ("json" if json_ else "text")
-    click.echo(_rendered(report, chosen), nl=chosen == "json")
-    if output_dir is not None:
-        names = _names([analysis.path for analysis in analyses], chosen)
-        for analysis, name in zip(analyses, names, strict=True):
-            single = render.report_of([analysis], with_candidates=resolve)
-            _write(_rendered(single, chosen), output_dir, name)
+    with known_types(found.settings, place, analyses) as types:
+        report = render.report_of(analyses, resolve, types)
+        click.echo(_rendered(report, chosen), nl=chosen == "json")
+        if output_dir is not None:
+            names = _names([analysis.path for analysis in analyses], chosen)
+            for analysis, name in zip(analyses, names, strict=True):
+                single = render.report_of([analysis], resolve, types)
+                _write(_rendered(single, chosen), output_dir, name)
+    _warn(report)
     return exit_status(report)
+
+
+MOST_WARNINGS = 20
+
+
+def _warn(report: Report) -> None:
+    """Say on stderr what is wrong in the files themselves, where stdout goes to a program as well.
+
+    Nobody has to read a report to its end to learn that a workflow gives a token away.
+    """
+    from comfywatchman.report.render import errors_in_files
+
+    found = errors_in_files(report)
+    if not found:
+        return
+    word = "error" if len(found) == 1 else "errors"
+    note(f"warning: {len(found)} {word} in the files themselves:")
+    for line in found[:MOST_WARNINGS]:
+        note(f"  {line}")
+    if len(found) > MOST_WARNINGS:
+        note(f"  and {len(found) - MOST_WARNINGS} more")
 
 
 SUFFIXES = {"text": ".txt", "json": ".json", "markdown": ".md", "html": ".html"}

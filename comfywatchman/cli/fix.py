@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from comfywatchman.cli.options import (
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
+    from comfywatchman.daemon.installation import Place
     from comfywatchman.domain.errors import StateLocked
     from comfywatchman.domain.references import Analysis
     from comfywatchman.report.render.rows import Report
@@ -54,7 +57,8 @@ def fix(
     found = loaded(config, comfyui_root)
     if dry_run or _wants_to_ask(yes=yes, json_=json_):
         planned = _plan(found, paths)
-        if dry_run or not planned.summary.missing:
+        rows = (row for workflow in planned.workflows for row in workflow.references)
+        if dry_run or not any(row.to_bring for row in rows):
             return _end(planned, json_=json_)
         _show(planned)
         note("")
@@ -70,25 +74,31 @@ def _wants_to_ask(*, yes: bool, json_: bool) -> bool:
 
 def _plan(found: Loaded, paths: tuple[str, ...]) -> Report:
     from comfywatchman.daemon.survey import resolved, survey
-    from comfywatchman.report import render
 
     place, analyses = survey(found.settings, paths)
-    analyses = resolved(found.settings, place, analyses)
-    return render.report_of(analyses, with_candidates=True)
+    return _report(found, place, resolved(found.settings, place, analyses))
 
 
 def _fixed(found: Loaded, paths: tuple[str, ...], *, quiet: bool) -> Report:
     from comfywatchman.cli.progress import progress
+    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.once import fix_once
     from comfywatchman.domain.errors import StateLocked
-    from comfywatchman.report import render
 
     try:
         with progress(quiet=quiet) as observe:
             analyses = fix_once(found.settings, paths, observe)
     except StateLocked as error:
         analyses = _by_the_daemon(found, paths, error)
-    return render.report_of(analyses, with_candidates=True)
+    return _report(found, locate(found.settings, os.environ), analyses)
+
+
+def _report(found: Loaded, place: Place, analyses: Sequence[Analysis]) -> Report:
+    from comfywatchman.daemon.knowing import known_types
+    from comfywatchman.report import render
+
+    with known_types(found.settings, place, analyses) as types:
+        return render.report_of(analyses, True, types)
 
 
 def _by_the_daemon(found: Loaded, paths: tuple[str, ...], locked: StateLocked) -> list[Analysis]:

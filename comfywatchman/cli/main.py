@@ -6,8 +6,26 @@ import sys
 
 import click
 
-from comfywatchman.cli import analyze, config, demo, fix, inventory, run, schema, status, talk
-from comfywatchman.cli.options import INTERRUPTED, USAGE, everywhere, loaded, telling_errors
+from comfywatchman.cli import (
+    analyze,
+    config,
+    demo,
+    fix,
+    inspect,
+    inventory,
+    run,
+    schema,
+    status,
+    talk,
+)
+from comfywatchman.cli.options import (
+    INTERRUPTED,
+    USAGE,
+    as_comfyui_takes_them,
+    everywhere,
+    loaded,
+    telling_errors,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -53,6 +71,7 @@ for command in (
     analyze.analyze,
     fix.fix,
     inventory.inventory,
+    inspect.inspect,
     status.status,
     talk.choose,
     talk.retry,
@@ -66,7 +85,8 @@ for command in (
 def main() -> None:
     """Run the command line; wrong usage ends with status 2 in the form of every other error."""
     try:
-        commands.main(prog_name="comfywatchman", standalone_mode=False)
+        words = as_comfyui_takes_them(sys.argv[1:])
+        commands.main(words, prog_name="comfywatchman", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)

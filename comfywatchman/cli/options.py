@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +21,19 @@ DONE, LACKING, USAGE, UNFINISHED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def everywhere(command: F) -> F:
-    """Add ``--config`` and ``--comfyui-root``."""
+    """Add ``--config``, ``--comfyui-root``, and what a server is told of its directories."""
+    for flag, name in reversed([*SERVER_FLAGS.items()]):
+        several = flag in SEVERAL
+        command = click.option(
+            flag,
+            name.replace(".", "__"),
+            type=click.Path(path_type=Path),
+            multiple=several,
+            metavar="FILE…" if several else "DIR",
+            expose_value=False,
+            callback=_keep,
+            help=f"What ComfyUI is given as {flag}.",
+        )(command)
     command = click.option(
         "--comfyui-root",
         type=click.Path(path_type=Path),
@@ -34,6 +46,46 @@ def everywhere(command: F) -> F:
         metavar="FILE",
         help="Settings file, instead of the one in the user's configuration directory.",
     )(command)
+
+
+SERVER_FLAGS: Mapping[str, str] = {
+    "--base-directory": "comfyui.base_directory",
+    "--models-directory": "comfyui.models_directory",
+    "--output-directory": "comfyui.output_directory",
+    "--extra-model-paths-config": "comfyui.extra_model_paths",
+}
+"""Flags of ComfyUI's server that say where models lie, and the settings that they stand for."""
+
+SEVERAL = frozenset({"--extra-model-paths-config"})
+_KEPT = "comfywatchman.server_flags"
+
+
+def _keep(context: click.Context, option: click.Parameter, value: object) -> None:
+    """Note what was given, before or after the name of the command; the latter wins."""
+    if value and option.name is not None:
+        context.meta.setdefault(_KEPT, {})[option.name] = value
+
+
+def as_comfyui_takes_them(words: Sequence[str]) -> list[str]:
+    """Return *words* with the flag before each of several files, as ComfyUI takes them after one.
+
+    A command line that starts ComfyUI can be given as it is. Only ``.yaml`` and ``.yml`` files
+    are taken in, since what else follows may be a workflow.
+    """
+    found: list[str] = []
+    flag = ""
+    for at, word in enumerate(words):
+        if word in SEVERAL:
+            flag = word
+        elif word.startswith("-"):
+            flag = ""
+        elif flag and words[at - 1] != flag:
+            if word.lower().endswith((".yaml", ".yml")):
+                found.append(flag)
+            else:
+                flag = ""
+        found.append(word)
+    return found
 
 
 class WithDefault(click.Group):
@@ -103,7 +155,10 @@ def loaded(config: Path | None, comfyui_root: Path | None, **flags: object) -> L
 
     config = config or before_the_command("config")
     comfyui_root = comfyui_root or before_the_command("comfyui_root")
-    given = {key.replace("__", "."): value for key, value in flags.items() if value is not None}
+    context = click.get_current_context(silent=True)
+    kept = {} if context is None else context.meta.get(_KEPT, {})
+    every = {**kept, **flags}
+    given = {key.replace("__", "."): value for key, value in every.items() if value is not None}
     if comfyui_root is not None:
         given["comfyui_root"] = comfyui_root
     return load(given, os.environ, config)

@@ -20,6 +20,7 @@ from comfywatchman.cli.options import (
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
+    from comfywatchman.daemon.standing import Standing
 
 EPILOG = """\b
 Examples:
@@ -35,6 +36,29 @@ Examples:
 def status(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     """What the daemon is doing, what it waits for, and what only you can decide."""
     return show(loaded(config, comfyui_root), json_=json_)
+
+
+def _measuring(found: Loaded, now: Standing) -> str:
+    """Say how much is to be measured, and how long that will take if a daemon is at it."""
+    from comfywatchman.cli.talk import ask
+    from comfywatchman.domain.errors import WatchmanError
+    from comfywatchman.report.render.words import duration_words, size_words
+
+    if not now.unmeasured:
+        return "all measured"
+    words = f"{now.unmeasured} of them to be measured ({size_words(now.unmeasured_bytes)}"
+    if found.settings.inventory.hash == "off":
+        return f"{words}; inventory.hash is off)"
+    if now.running is None or now.running.address is None:
+        return f"{words})"
+    try:
+        answer = ask(found, "GET", "status", seconds=2.0)
+    except WatchmanError:
+        return f"{words})"
+    if answer.get("hash_paused"):
+        return f"{words}, paused while ComfyUI works)"
+    left = answer.get("hash_remaining_seconds")
+    return f"{words})" if left is None else f"{words}, about {duration_words(left)} left)"
 
 
 _MOST = 20
@@ -58,7 +82,7 @@ def show(found: Loaded, *, json_: bool) -> int:
             click.echo(f"Page, metrics and API: http://{now.running.address}/")
     counted = ", ".join(f"{count} {state}" for state, count in sorted(now.workflows.items()))
     click.echo(f"Workflows: {counted or 'none seen yet'}.")
-    click.echo(f"Models: {now.models} known, {now.unmeasured} of them to be measured.")
+    click.echo(f"Models: {now.models} known, {_measuring(found, now)}.")
     for line in now.lacking[:_MOST]:
         why = line.trouble.cause if line.trouble else f"lacks {', '.join(line.lacking)}"
         say(f"  {line.state}: {line.path.name}: {why}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,13 +80,30 @@ def _told(answer: Any, text: str, *, json_: bool) -> int:
     return DONE
 
 
-def post(found: Loaded, path: str, body: dict[str, int] | dict[str, list[str]]) -> Any:
-    """Ask the daemon of these settings for something.
+def post(found: Loaded, path: str, body: Mapping[str, object]) -> Any:
+    """Ask the daemon of these settings to do something.
 
     Raises:
         SourceUnavailable: no daemon runs, or it has no server.
         WatchmanError: what the daemon answered.
     """
+    return ask(found, "POST", path, body)
+
+
+def ask(
+    found: Loaded,
+    method: str,
+    path: str,
+    body: Mapping[str, object] | None = None,
+    seconds: float = _SECONDS,
+) -> Any:
+    """Ask the daemon of these settings something, and wait for the answer so many *seconds*.
+
+    Raises:
+        SourceUnavailable: no daemon runs, or it has no server.
+        WatchmanError: what the daemon answered.
+    """
+    import msgspec
     import requests
 
     from comfywatchman.daemon.lock import owner_of
@@ -103,11 +121,15 @@ def post(found: Loaded, path: str, body: dict[str, int] | dict[str, list[str]]) 
     session = requests.Session()
     session.trust_env = False
     try:
-        answer = session.post(
+        answer = session.request(
+            method,
             f"http://{owner.address}/api/v1/{path}",
-            json=body,
-            headers={"Authorization": f"Bearer {token.reveal()}"},
-            timeout=_SECONDS,
+            data=None if body is None else msgspec.json.encode(body),
+            headers={
+                "Authorization": f"Bearer {token.reveal()}",
+                "Content-Type": "application/json",
+            },
+            timeout=seconds,
         )
         value = answer.json()
     except (requests.RequestException, ValueError) as error:

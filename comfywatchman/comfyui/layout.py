@@ -28,6 +28,10 @@ class Layout:
 
     folders: Folders
     troubles: tuple[Trouble, ...] = ()
+    base: Path = Path()
+    """What ComfyUI calls its base directory: models, custom nodes and users lie below it."""
+    custom_nodes: tuple[Path, ...] = ()
+    """Where node packs are looked for; the directories need not be there."""
 
 
 def find_comfyui(configured: Path | None, environ: Mapping[str, str], home: Path) -> Path:
@@ -67,6 +71,7 @@ def read_layout(
     comfyui_root: Path,
     *,
     extra_files: Sequence[Path] = (),
+    generated_files: Sequence[Path] = (),
     model_directories: Sequence[tuple[str, Path]] = (),
     base_directory: Path | None = None,
     models_directory: Path | None = None,
@@ -80,6 +85,8 @@ def read_layout(
         comfyui_root: where ``extra_model_paths.yaml`` is looked for; the base of everything
             unless *base_directory* is given.
         extra_files: further files of that kind (``--extra-model-paths-config``).
+        generated_files: those that a program wrote, read before them; it lists every folder that
+            there may be, so their directories need not exist.
         model_directories: (type, directory) of the settings; a type is a folder name or a
             word for one (``lora``).
         base_directory: ``--base-directory``.
@@ -94,15 +101,24 @@ def read_layout(
     base = comfyui_root / (base_directory or "")
     growing = _Growing(comfyui_root / models_directory if models_directory else base / "models")
     beside = [comfyui_root / name for name in ("extra_model_paths.yaml", "extra_paths.yaml")]
-    for file in (*filter(os.path.lexists, beside), *extra_files):
-        growing.read(comfyui_root / file)
+    assumed: set[Path] = set()
+    for file in filter(os.path.lexists, beside):
+        growing.read(file)
+    for file in dict.fromkeys(comfyui_root / file for file in generated_files):
+        assumed.update(growing.read(file))
+    for file in dict.fromkeys(comfyui_root / file for file in extra_files):
+        if file not in generated_files:
+            growing.read(file)
     output = comfyui_root / output_directory if output_directory else base / "output"
     for name, directory in OUTPUT_DIRECTORIES.items():
         growing.add(name, output / directory)
+        assumed.add(output / directory)
     for kind, place in model_directories:
         growing.configure(kind, base / place)
-    folders = Folders(comfyui_root, growing.models, growing.table())
-    return Layout(folders, tuple(growing.troubles))
+    custom_nodes = dict.fromkeys((base / "custom_nodes", *growing.custom_nodes))
+    table, code = growing.table(), frozenset(custom_nodes)
+    folders = Folders(comfyui_root, growing.models, table, frozenset(assumed), code)
+    return Layout(folders, tuple(growing.troubles), base, tuple(custom_nodes))
 
 
 @dataclass(slots=True)
@@ -115,6 +131,7 @@ class _Growing:
     """Folder -> the path that a section with ``is_default`` put first."""
     download_base: Path | None = None
     """``download_model_base``: the root for new files that ComfyUI-Manager reads."""
+    custom_nodes: list[Path] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -123,15 +140,19 @@ class _Growing:
             for name, directories in DIRECTORIES.items()
         }
 
-    def read(self, file: Path) -> None:
+    def read(self, file: Path) -> list[Path]:
+        """Take what *file* says, and return the directories that it names."""
         paths, troubles = read_extra_paths(file)
         self.troubles.extend(troubles)
         for path in paths:
             self._take(path)
+        return [extra.path for extra in paths]
 
     def _take(self, extra: ExtraPath) -> None:
         if extra.key == "download_model_base":
             self.download_base = extra.path
+        elif extra.key == "custom_nodes":
+            self.custom_nodes.append(extra.path)
         elif extra.key not in NOT_MODELS:
             self.add(extra.key, extra.path, first=extra.first)
 

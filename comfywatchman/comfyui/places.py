@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from comfywatchman.comfyui.desktop import places_of_launchers, shared_roots
+from comfywatchman.comfyui.programs import (
+    pinokio_homes,
+    stability_matrix_libraries,
+    subdirectories,
+)
 from comfywatchman.comfyui.table import DIRECTORIES
 
 _KNOWN_DIRECTORIES = frozenset(name for names in DIRECTORIES.values() for name in names)
@@ -47,20 +53,19 @@ def usual_places(environ: Mapping[str, str], home: Path, current: Path) -> Itera
     yield current
     yield from (current / "ComfyUI", current / "ComfyUI_windows_portable")
     yield from (home / "ComfyUI", home / "comfyui", home / "comfy" / "ComfyUI")
-    yield from _installs(home / "ComfyUI-Installs")
+    yield from places_of_launchers(environ, home)
+    for root in shared_roots(environ, home):
+        yield from subdirectories(root / "ComfyUI-Installs")
     documents = [home / "Documents"]
-    profile = environ.get("USERPROFILE")
-    if profile:
-        documents.append(Path(profile, "Documents"))
-        yield from _installs(Path(profile, "ComfyUI-Installs"))
+    if environ.get("USERPROFILE"):
+        documents.append(Path(environ["USERPROFILE"], "Documents"))
     yield from (place / "ComfyUI" for place in documents)
-    local = environ.get("LOCALAPPDATA")
-    if local:
-        yield from _installs(Path(local, "Comfy-Desktop", "ComfyUI-Installs"))
     yield home / "ComfyUI_windows_portable"
     yield from (Path("/opt/ComfyUI"), Path("/opt/comfyui"), Path("/srv/ComfyUI"))
     yield from _stability_matrix(environ, home)
-    yield from (home / "pinokio" / "api" / "comfy.git" / "app",)
+    for pinokio in pinokio_homes(environ, home):
+        apps = (app / "app" for app in subdirectories(pinokio / "api"))
+        yield from filter(is_code, apps)
     for name in ("src", "git", "code", "projects", "AI", "ai"):
         yield home / name / "ComfyUI"
     # Container images
@@ -68,20 +73,10 @@ def usual_places(environ: Mapping[str, str], home: Path, current: Path) -> Itera
 
 
 def _stability_matrix(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
-    roots = [home / "StabilityMatrix", home / "StabilityMatrix" / "Data"]
-    if environ.get("APPDATA"):
-        roots.append(Path(environ["APPDATA"], "StabilityMatrix"))
-    roots.append(home / ".config" / "StabilityMatrix")
-    roots.append(home / "Library" / "Application Support" / "StabilityMatrix")
-    yield from (root / "Packages" / "ComfyUI" for root in roots)
-
-
-def _installs(directory: Path) -> Iterator[Path]:
-    """Yield the installs of the desktop program; each is a directory with ComfyUI in it."""
-    try:
-        yield from sorted(entry for entry in directory.iterdir() if entry.is_dir())
-    except OSError:
-        return
+    """Yield its packages that are ComfyUI; others have a ``models`` directory as well."""
+    for library in stability_matrix_libraries(environ, home):
+        yield library / "Packages" / "ComfyUI"
+        yield from filter(is_code, subdirectories(library / "Packages"))
 
 
 def _there(file: Path) -> bool:

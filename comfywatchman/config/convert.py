@@ -16,9 +16,11 @@ from comfywatchman.config.keys import Key, Kind, Says, Section, keys, nearest, s
 from comfywatchman.config.values import (
     check_host,
     check_host_and_port,
+    check_hours,
     check_listen,
     check_token,
     check_url,
+    check_url_or_off,
     format_size,
     parse_size,
 )
@@ -35,6 +37,7 @@ _TYPE_WORDS: Mapping[object, str] = {
 _KIND_WORDS: Mapping[Kind, str] = {
     "listen": 'HOST:PORT, or ""',
     "url": "an http:// or https:// address",
+    "url-or-off": 'an http:// or https:// address, or ""',
 }
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
@@ -227,7 +230,9 @@ _CHECKS: Mapping[Kind, Callable[[str], str]] = {
     "host-and-port": check_host_and_port,
     "listen": check_listen,
     "url": check_url,
+    "url-or-off": check_url_or_off,
     "backend": _check_backend,
+    "hours": check_hours,
 }
 
 
@@ -250,7 +255,7 @@ def _split(text: str) -> object:
 
 def _hidden(type_: object, says: Says, value: object) -> bool:
     """Say whether the value stays out of messages: secrets, and addresses with a name in them."""
-    return type_ is Secret or (says.kind == "url" and "@" in str(value))
+    return type_ is Secret or (says.kind.startswith("url") and "@" in str(value))
 
 
 def _shown(value: object) -> str:

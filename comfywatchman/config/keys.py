@@ -13,7 +13,17 @@ from msgspec.structs import FieldInfo, fields
 PREFIX = "COMFYWATCHMAN_"
 
 Kind = Literal[
-    "", "size", "host", "host-and-port", "listen", "url", "token", "backend", "in-comfyui"
+    "",
+    "size",
+    "host",
+    "host-and-port",
+    "listen",
+    "url",
+    "url-or-off",
+    "token",
+    "backend",
+    "in-comfyui",
+    "hours",
 ]
 
 

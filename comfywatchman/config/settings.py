@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import field
 
+from comfywatchman.config.analysis import Analyze
+from comfywatchman.config.hubs import Hubs
 from comfywatchman.config.keys import Says, Section
 from comfywatchman.config.places import state_directory
 from comfywatchman.domain.secrets import Secret
@@ -58,23 +60,51 @@ class Inventory(Section, frozen=True):
 
     hash: Annotated[
         Literal["background", "on-demand", "off"],
-        Says("When the SHA-256 of a model is measured: by and by, when it is asked for, never."),
+        Says(
+            "When the SHA-256 of a model is measured: by and by; when a workflow declares a hash "
+            "for its name, or before a file of its size is fetched; never."
+        ),
     ] = "background"
     hash_workers: Annotated[
-        int, Says("Files measured at the same time.", ge=1, le=16, planned=True)
-    ] = 1
+        int,
+        Says(
+            "Files read at the same time from flash and memory. A turning disk, a network share "
+            "and whatever nobody knows are read one file at a time.",
+            ge=1,
+            le=16,
+        ),
+    ] = 2
+    bandwidth_limit: Annotated[
+        int, Says("Bytes a second for all measuring together; 0: no limit.", kind="size", ge=0)
+    ] = 0
     yield_to_comfyui: Annotated[
-        bool, Says("Pause measuring while ComfyUI runs a prompt.", planned=True)
+        bool,
+        Says("Pause measuring while the ComfyUI server at comfyui.url runs a prompt."),
     ] = True
+    blake3: Annotated[
+        bool,
+        Says("Measure BLAKE3 as well, ComfyUI's own hash of its assets; needs the extra blake3."),
+    ] = False
     scrub_days: Annotated[
         float,
         Says(
-            "How often every file is read again to notice decay; 0 never.",
+            "How often every file is read again to notice decay, a part of them each night; "
+            "0 never.",
             ge=0,
             le=3650,
-            planned=True,
         ),
     ] = 30
+    scrub_hour: Annotated[
+        int, Says("At which hour of the local time that begins.", ge=0, le=23)
+    ] = 3
+    claims: Annotated[
+        Literal["auto", "off"],
+        Says(
+            "Read the hash caches of other programs (LoRA Manager, Civitai Toolkit, "
+            "stable-diffusion-webui, .civitai.info): files that they say have a wanted hash are "
+            "measured first. Nothing is believed before it was measured."
+        ),
+    ] = "auto"
 
 
 class Download(Section, frozen=True):
@@ -89,6 +119,33 @@ class Download(Section, frozen=True):
     ] = "exact"
     concurrency: Annotated[int, Says("Transfers at the same time.", ge=1, le=32)] = 3
     per_host: Annotated[int, Says("Of these, from one host.", ge=1, le=32)] = 2
+    per_volume: Annotated[
+        int,
+        Says(
+            "Of these, onto one volume. 0: one at a time onto a turning disk or a share, any "
+            "number elsewhere.",
+            ge=0,
+            le=32,
+        ),
+    ] = 0
+    connections: Annotated[
+        int,
+        Says(
+            "Connections for one large file at most, where the server has shown that it gives "
+            "ranges and one alone is slow. 1: never more than one.",
+            ge=1,
+            le=32,
+        ),
+    ] = 8
+    windows: Annotated[
+        tuple[str, ...],
+        Says(
+            "Times of day, local, in which files are fetched, such as 22:00-07:00; none means "
+            "always. What a person asks for by `fix` is fetched at once.",
+            kind="hours",
+            example=["22:00-07:00"],
+        ),
+    ] = ()
     max_retries: Annotated[
         int, Says("Further tries after a failure that may pass.", ge=0, le=100)
     ] = 3
@@ -136,9 +193,8 @@ class Download(Section, frozen=True):
     allow_pickle: Annotated[
         Literal["scan", "never", "always"],
         Says(
-            "Files that can run code when loaded (.ckpt, .pt, .bin): after a look for "
-            "suspicious code, never, or without it.",
-            planned=True,
+            "Files that can run code when loaded (.ckpt, .pt, .bin): with nobody asked only where "
+            "a look through them finds nothing suspicious, never, or without a look.",
         ),
     ] = "scan"
     quarantine_days: Annotated[
@@ -147,21 +203,8 @@ class Download(Section, frozen=True):
             "How long a file that failed its checks is kept; 0 for ever.",
             ge=0,
             le=3650,
-            planned=True,
         ),
     ] = 30
-
-
-class Analyze(Section, frozen=True):
-    """Reading workflows."""
-
-    max_bytes: Annotated[
-        int, Says("The largest workflow file that is read.", kind="size", ge=1024, le=GIB)
-    ] = 32 * MIB
-    loaders: Annotated[
-        tuple[str, ...],
-        Says("Further lines of the loader table, for nodes it does not know."),
-    ] = ()
 
 
 class Cache(Section, frozen=True):
@@ -211,75 +254,29 @@ class Log(Section, frozen=True):
     ] = None
 
 
-class Civitai(Section, frozen=True):
-    """Civitai."""
-
-    endpoint: Annotated[
-        str,
-        Says(
-            "Where the site is asked; URLs of civitai.com and civitai.red in workflows too.",
-            kind="url",
-        ),
-    ] = "https://civitai.com"
-    token: Annotated[
-        Secret | None,
-        Says(
-            "API key. Better in CIVITAI_API_KEY, CIVITAI_API_TOKEN, a token_file, or "
-            "`civitai_token` of the service manager's credentials.",
-            kind="token",
-            example="your-api-key",
-        ),
-    ] = None
-    token_file: Annotated[
-        Path | None,
-        Says(
-            "File with the API key; nobody else may read it.",
-            example="~/.config/comfywatchman/civitai-token",
-        ),
-    ] = None
-
-
-class HuggingFace(Section, frozen=True):
-    """Hugging Face."""
-
-    endpoint: Annotated[
-        str,
-        Says(
-            "Where the hub is asked (HF_ENDPOINT); URLs of huggingface.co in workflows too.",
-            kind="url",
-        ),
-    ] = "https://huggingface.co"
-    token: Annotated[
-        Secret | None,
-        Says(
-            "Access token. Better in HF_TOKEN, a token_file, `hf_token` of the service "
-            "manager's credentials, or where `hf auth login` puts it.",
-            kind="token",
-            example="your-access-token",
-        ),
-    ] = None
-    token_file: Annotated[
-        Path | None,
-        Says(
-            "File with the access token; nobody else may read it.",
-            example="~/.config/comfywatchman/hf-token",
-        ),
-    ] = None
-
-
-class Hubs(Section, frozen=True):
-    """Where the model hubs are, and who we are there."""
-
-    civitai: Civitai = Civitai()
-    huggingface: HuggingFace = HuggingFace()
-
-
 class ComfyUI(Section, frozen=True):
     """The installation, and a server running on it."""
 
-    url: Annotated[str, Says("Where the server listens.", kind="url", planned=True)] = (
-        "http://127.0.0.1:8188"
-    )
+    url: Annotated[
+        str,
+        Says(
+            'Where the server listens. It is asked for its node types and models; "" for never.',
+            kind="url-or-off",
+        ),
+    ] = "http://127.0.0.1:8188"
+    probe_seconds: Annotated[
+        float,
+        Says("How often the daemon looks whether the server is there.", ge=0.2, le=86400),
+    ] = 30
+    node_map: Annotated[
+        Path | None,
+        Says(
+            "ComfyUI-Manager's extension-node-map.json, which tells what pack a node type is from, "
+            "or the directory with it and its custom-node-list.json.",
+            shown="looked for where ComfyUI-Manager keeps it",
+            example="/path/to/extension-node-map.json",
+        ),
+    ] = None
     verify_placement: Annotated[
         bool, Says("Ask a running server whether it lists a placed model.", planned=True)
     ] = True

@@ -6,6 +6,8 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from comfywatchman.domain.hours import Hours
+
 _UNITS = {
     "": 1,
     "b": 1,
@@ -64,6 +66,15 @@ def check_listen(text: str) -> str:
     return text
 
 
+def check_hours(text: str) -> str:
+    """Return ``22:00-07:00`` as it is always written.
+
+    Raises:
+        ValueError: these are no hours.
+    """
+    return str(Hours.read(text))
+
+
 def check_url(text: str) -> str:
     """Return *text* without a closing slash if it is an http(s) address and nothing more.
 
@@ -78,6 +89,11 @@ def check_url(text: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("expected an address without ? and #")
     return text.rstrip("/")
+
+
+def check_url_or_off(text: str) -> str:
+    """As `check_url`; the empty text means that nobody is asked."""
+    return check_url(text) if text.strip() else ""
 
 
 def _split(text: str) -> SplitResult:

@@ -9,23 +9,31 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.lessons import Lessons, first_lessons
 from comfywatchman.daemon.measuring import Measuring
 from comfywatchman.daemon.parts import (
     backends_for,
-    bandwidth_for,
     handlers_for,
+    manner_for,
     net_for,
     parser_for,
+    shared_for,
     token_hosts,
 )
 from comfywatchman.daemon.tally import Tally
+from comfywatchman.daemon.tidying import Tidying
+from comfywatchman.daemon.traffic import Traffic
 from comfywatchman.daemon.workers import Worker
-from comfywatchman.domain.messages import AnalyzeWorkflow, Cause, Event
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
+from comfywatchman.domain.messages import ErrorMet, Event, InventoryProgressed
 from comfywatchman.pipeline.analyzing import Analyzer
+from comfywatchman.pipeline.bringing import Means
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.fetching import Fetcher
 from comfywatchman.pipeline.patience import OF_THE_SETTINGS, Patience
+from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.resolving import Resolver
+from comfywatchman.report.audit import AuditLog
 from comfywatchman.state import jobs, store, workflows
 
 if TYPE_CHECKING:
@@ -65,6 +73,9 @@ class Engine:
     reader: Reader
     stop_event: threading.Event
     parser: Parser
+    lessons: Lessons
+    traffic: Traffic
+    reach: Reach = field(default_factory=Reach)
     workers: list[Worker] = field(default_factory=list)
     measuring: Measuring | None = None
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -96,7 +107,8 @@ class Engine:
             StateUnusable, DiskFailed: the database cannot be used.
             SettingsInvalid: the loader lines or the user's own catalog are wrong.
         """
-        parser = parser_for(settings)
+        lessons, broken = first_lessons(settings)
+        parser = parser_for(settings, lessons.lines)
         with ExitStack() as undo:
             keeper = store.open_keeper(place.state_directory)
             undo.callback(keeper.close)
@@ -107,15 +119,26 @@ class Engine:
             if lasting:
                 keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=OF_THE_SETTINGS))
                 keeper.write(_look_again)
+            traffic = Traffic(
+                settings.download,
+                place.layout.folders,
+                reader,
+                since=0.0 if lasting else time.time(),
+                always_open=not lasting,
+            )
             desk = Desk(
                 keeper,
                 reader,
                 readers,
                 on_job=tally.count_job,
-                since=0.0 if lasting else time.time(),
+                rules=traffic.rules,
                 workers={"fetch": settings.download.concurrency},
             )
-            engine = cls(settings, place, desk, keeper, reader, threading.Event(), parser)
+            if broken is not None:
+                desk.tell(ErrorMet(broken, place.state_directory))
+            engine = cls(
+                settings, place, desk, keeper, reader, threading.Event(), parser, lessons, traffic
+            )
             engine._hire(environ, tally, download=download, lasting=lasting)
             undo.pop_all()
         return engine
@@ -126,7 +149,9 @@ class Engine:
         settings, folders = self.settings, self.place.layout.folders
         net = net_for(settings, environ)
         patience = Patience(settings.download.max_retries, lasting=lasting)
-        analyzer = Analyzer(self.parser, folders, self.reader)
+        analyzer = Analyzer(
+            self.parser, folders, self.reader, self.reach, lambda: self.lessons.lines
+        )
         resolver = Resolver(
             backends_for(settings, net),
             folders,
@@ -138,23 +163,37 @@ class Engine:
         )
         self._add("analyze", "analyze", analyzer.step, when_idle=analyzer.rest)
         self._add("resolve", "resolve", resolver.step)
-        bandwidth = bandwidth_for(settings)
         allowed = download and settings.download.auto != "off"
+        shared = shared_for(settings)
+        audit = AuditLog(self.place.state_directory)
+        tidying = Tidying(settings.download.quarantine_days, folders, self.reader, audit)
         for number in range(settings.download.concurrency):
-            fetcher = Fetcher(
-                handlers_for(settings, net_for(settings, environ), bandwidth),
+            means = Means(
+                handlers_for(settings, net_for(settings, environ), shared),
                 folders,
                 self.reader,
                 self.keeper,
                 self.desk.tell,
+                shared.room,
+                settings.download.allow_pickle,
+                settings.inventory.hash != "off",
+            )
+            fetcher = Fetcher(
+                means,
                 patience,
                 self.stop_event,
                 allowed,
+                self.reach,
+                self.traffic.halts,
+                self.traffic.in_the_way,
             )
-            per_host = settings.download.per_host
-            self._add(f"fetch-{number + 1}", "fetch", fetcher.step, per_host=per_host)
-        if settings.inventory.hash == "background" and lasting:
-            self.measuring = Measuring(self.desk, self.reader, folders, self.stop_event, tally)
+            rest = tidying if number == 0 and lasting else None
+            self._add(f"fetch-{number + 1}", "fetch", fetcher.step, when_idle=rest)
+        manner = manner_for(settings)
+        if manner is not None and lasting:
+            self.measuring = Measuring(
+                self.desk, self.reader, folders, self.stop_event, tally, manner
+            )
 
     def _add(
         self,
@@ -162,7 +201,6 @@ class Engine:
         kind: str,
         step: Callable[[jobs.JobRow], object],
         *,
-        per_host: int | None = None,
         when_idle: Callable[[], None] | None = None,
     ) -> None:
         self.workers.append(
@@ -172,7 +210,6 @@ class Engine:
                 step,  # type: ignore[arg-type]  # bound methods of frozen steps
                 self.desk,
                 self.stop_event,
-                per_host=per_host,
                 when_idle=when_idle,
             )
         )
@@ -201,9 +238,16 @@ class Engine:
         self.keeper.close()
         self.reader.close()
 
+    def standing(self) -> InventoryProgressed:
+        """Return how far measuring is; nothing waits where nothing is ever measured."""
+        if self.measuring is None:
+            return InventoryProgressed(0, 0, 0.0, None)
+        return self.measuring.standing()
+
     def alive(self) -> dict[str, tuple[bool, float]]:
         """Return for each thread whether it lives and when it last said so."""
         seen = {worker.name: (worker.is_alive(), worker.heartbeat) for worker in self.workers}
         if self.measuring is not None and self._threads:
             seen["index"] = (self._threads[0].is_alive(), self.measuring.heartbeat)
+            seen.update({name: (alive, at) for name, alive, at in self.measuring.alive()})
         return seen

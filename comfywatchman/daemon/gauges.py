@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman.daemon.survey import lists
 from comfywatchman.daemon.window import View
 from comfywatchman.disk.files import free_bytes
 from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.inventory import lists
 from comfywatchman.report.metrics import Sources
-from comfywatchman.state import jobs, models, store, workflows
+from comfywatchman.state import jobs, models, placed, store, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.serving import Running
@@ -34,6 +34,9 @@ class Gauges(Sources):
 
     def ready(self) -> bool:
         return self.view.ready().ready
+
+    def comfyui_up(self) -> bool:
+        return self._running.nodes.up is True
 
     def workers(self) -> Mapping[str, tuple[bool, float]]:
         return self._running.alive()
@@ -79,7 +82,8 @@ class Gauges(Sources):
         return dict(self._running.swept_at)
 
     def hash_backlog(self) -> tuple[int, int]:
-        return self._running.engine.reader.read(models.backlog)
+        standing = self._running.engine.standing()
+        return standing.files, standing.size
 
     def downloads_in_progress(self) -> int:
         return self._counts()["fetch", jobs.RUNNING]
@@ -87,13 +91,28 @@ class Gauges(Sources):
     def download_queue(self) -> int:
         return self._counts()["fetch", jobs.WAITING]
 
+    def download_speed(self) -> float:
+        return sum(line.bytes_per_second for line in self.view.downloads())
+
+    def download_remaining(self) -> tuple[int, float]:
+        under_way = [line for line in self.view.downloads() if line.state == "running"]
+        rest = sum(max(0, line.size - line.done) for line in under_way if line.size is not None)
+        longest = max((line.remaining_seconds or 0.0 for line in under_way), default=0.0)
+        return rest, longest
+
+    def unverifiable(self) -> int:
+        return len(self._running.engine.reader.read(placed.unverifiable))
+
     def free_bytes(self) -> Mapping[str, int]:
         found = {}
-        for tree in self._running.trees:
-            try:
-                found[tree.key] = free_bytes(tree.root)
-            except (OSError, WatchmanError):
+        running = self._running
+        for tree in running.trees:
+            if not running.watcher.is_there(tree.root):
                 continue  # an offline root has no volume
+            try:
+                found[tree.key] = running.engine.reach.at(tree.root, free_bytes)
+            except (OSError, WatchmanError):
+                continue
         return found
 
     def jobs(self) -> Mapping[tuple[str, str], int]:

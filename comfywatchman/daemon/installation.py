@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman.comfyui.layout import Layout, find_comfyui, read_layout
+from comfywatchman.comfyui import Layout, find_comfyui, read_layout, told_by_launcher
 from comfywatchman.config.places import home, workflow_directories
+from comfywatchman.domain.errors import ComfyUINotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,14 +32,29 @@ def locate(settings: Settings, environ: Mapping[str, str]) -> Place:
     Raises:
         ComfyUINotFound: there is none where it should be.
     """
-    root = find_comfyui(settings.comfyui_root, environ, home(environ))
+    flags = settings.comfyui
+    root = _root(settings, environ)
+    told = told_by_launcher(root, environ, home(environ))
+    base = flags.base_directory or told.base_directory
     layout = read_layout(
         root,
-        extra_files=settings.comfyui.extra_model_paths,
+        extra_files=flags.extra_model_paths,
+        generated_files=told.extra_files,
         model_directories=[(d.type, d.path) for d in settings.model_directories],
-        base_directory=settings.comfyui.base_directory,
-        models_directory=settings.comfyui.models_directory,
-        output_directory=settings.comfyui.output_directory,
+        base_directory=base,
+        models_directory=flags.models_directory or told.models_directory,
+        output_directory=flags.output_directory or told.output_directory,
     )
-    dirs = workflow_directories(settings.workflow_dirs, root, settings.comfyui.base_directory)
+    dirs = workflow_directories(settings.workflow_dirs, root, base)
     return Place(root, layout, dirs, settings.state.directory)
+
+
+def _root(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """Return the directory of ComfyUI; a base directory will do where its code is nowhere."""
+    try:
+        return find_comfyui(settings.comfyui_root, environ, home(environ))
+    except ComfyUINotFound:
+        base = settings.comfyui.base_directory
+        if settings.comfyui_root is not None or base is None or not base.is_absolute():
+            raise
+        return find_comfyui(base, environ, home(environ))

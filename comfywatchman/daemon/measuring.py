@@ -1,104 +1,254 @@
-"""The thread that reads model files for their SHA-256, when nobody else needs the disk."""
+"""The thread that has model files read for their hashes, and stores what came of it."""
 
 from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING
 
-from comfywatchman.daemon.failures import tell_failure
-from comfywatchman.daemon.tally import Tally
-from comfywatchman.domain.errors import Interrupted, WatchmanError
-from comfywatchman.domain.files import Folders
-from comfywatchman.domain.messages import ModelIndexed
-from comfywatchman.inventory import Changed, measure_model
+from comfywatchman.daemon.failures import Failures, tell_failure
+from comfywatchman.daemon.readers.brakes import Brakes
+from comfywatchman.daemon.readers.lanes import Done, Lane
+from comfywatchman.daemon.readers.neighbors import Neighbors, Reads
+from comfywatchman.daemon.readers.turns import Mode, Turns
+from comfywatchman.daemon.readers.yielding import Yielding
+from comfywatchman.domain.errors import Interrupted
+from comfywatchman.domain.files import Folders, Reading
+from comfywatchman.domain.messages import Event, InventoryProgressed, ModelFound, ModelIndexed
+from comfywatchman.inventory import Changed
+from comfywatchman.inventory.speed import Speed
 from comfywatchman.pipeline.desk import Desk
-from comfywatchman.state import models
-from comfywatchman.state.models import Unmeasured
+from comfywatchman.pipeline.record import INDEX
+from comfywatchman.pipeline.trust import judged
+from comfywatchman.state import hashes
 
 if TYPE_CHECKING:
+    from comfywatchman.daemon.tally import Tally
+    from comfywatchman.download.pace import Bandwidth
     from comfywatchman.state.keeper import Reader
 
-KIND = "index"
-BATCH = 32
-AGAIN_SECONDS = 30.0
-"""When a file that changed while it was read, or could not be read, is tried again."""
+PROGRESS_SECONDS = 60.0
+SIGN_SECONDS = 5.0
+"""How often the thread wakes while others read: for its heartbeat and the speed."""
+JOIN_SECONDS = 0.8
+"""How long the readers get for their last block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to measure, as the settings have it."""
+
+    mode: Mode = "background"
+    workers: int = 2
+    blake3: bool = False
+    bandwidth: Bandwidth | None = None
+    """The budget that all readers share; ``None`` for no limit."""
+    runs_prompt: Callable[[], bool | None] | None = None
+    """Asks whether ComfyUI works, to pause meanwhile; ``None`` never pauses."""
 
 
 @dataclass(slots=True)
 class Measuring:
-    """Works through the rows without a hash; owned by the index thread."""
+    """Owns the turns; its thread hands out and stores, the readers of the lanes read."""
 
     desk: Desk
     reader: Reader
     folders: Folders
     stop: threading.Event
     tally: Tally
+    manner: Manner = field(default_factory=Manner)
     heartbeat: float = field(default_factory=time.time)
-    _later: dict[Path, float] = field(default_factory=dict)
-    """Files to leave alone until then (monotonic seconds)."""
+    turns: Turns = field(init=False)
+    _brakes: Brakes = field(init=False)
+    _neighbors: Neighbors = field(init=False)
+    _yielding: Yielding | None = field(init=False, default=None)
+    _speed: Speed = field(default_factory=Speed)
+    _readers: int = 0
+    _counted: int = 0
+    _told_at: float = 0.0
+    """When progress was last told, or when there began to be something to do."""
     _told: set[tuple[Path, type[Exception]]] = field(default_factory=set)
+    _unstored: list[Event] = field(default_factory=list)
+    _settled: list[Path] = field(default_factory=list)
+    """Files that were read, or tried in vain, whose outcome is among these."""
+    _stuck: bool = False
+    """The state could not be written just now."""
+    _failures: Failures = field(default_factory=lambda: Failures("index"))
+
+    def __post_init__(self) -> None:
+        manner = self.manner
+        self.turns = Turns(
+            self.reader,
+            self.folders,
+            self._new_lane,
+            manner.mode,
+            manner.workers,
+            manner.blake3,
+        )
+        self._brakes = Brakes(manner.bandwidth, self.stop)
+        self._neighbors = Neighbors(self._readings, self._brakes, self.stop)
+        if manner.runs_prompt is not None:
+            self._yielding = Yielding(manner.runs_prompt, self._brakes.prompt, self.stop)
 
     def run(self) -> None:
+        for watcher in self._watchers():
+            watcher.start()
+        done: Sequence[Done] = ()
         while not self.stop.is_set():
             self.heartbeat = time.time()
-            waiting = self._next()
-            for item in waiting:
-                if self.stop.is_set():
-                    return
-                self._attempt(item)
-            if not waiting:
-                self._rest()
+            try:
+                self._round(done)
+                self._failures.passed()
+            except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
+                self._failures.met(error)
+                self.stop.wait(SIGN_SECONDS)
+            done = self._results(self._pause())
+        self._end(done)
 
-    def _next(self) -> list[Unmeasured]:
-        now = time.monotonic()
-        self._later = {path: due for path, due in self._later.items() if due > now}
-        limit = BATCH + len(self._later)
-        found = self.reader.read(lambda c: models.unmeasured(c, limit))
-        return [item for item in found if item.path not in self._later][:BATCH]
+    def standing(self) -> InventoryProgressed:
+        """Return how far measuring is; called by other threads too."""
+        ask = hashes.backlog_asked_for if self.manner.mode == "on-demand" else hashes.backlog
+        files, size = self.reader.read(ask)
+        speed = self._speed
+        remaining = speed.remaining(size) if files else None
+        paused = self._brakes.prompt.closed and self.turns.busy()
+        return InventoryProgressed(files, size, speed.bytes_per_second, remaining, paused)
 
-    def _attempt(self, item: Unmeasured) -> None:
+    def alive(self) -> Iterator[tuple[str, bool, float]]:
+        """Yield each reader's name, whether it lives, and its last sign (Unix seconds)."""
+        for lane in list(self.turns.lanes.values()):
+            yield from lane.alive()
+
+    # -- one round
+
+    def _round(self, done: Sequence[Done]) -> None:
+        """Give the readers more before storing what they read: they do not wait for that."""
+        for each in done:
+            each.lane.take_back(each.task)
+            self._unstored += self._events(each)
+            self._settled.append(each.task.item.path)
+        if not self._stuck:
+            self.turns.hand_out()
+        for watcher in self._watchers():
+            watcher.needed(now=self.turns.busy())
+        self._note_progress()
+        self._store()
+
+    def _results(self, patience: float | None) -> list[Done]:
+        """Return what the readers brought; wait *patience* seconds for it, or for news."""
+        bell = self.desk.bells[INDEX]
+        done: list[Done] = []
         try:
-            self._measure(item)
-        except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
-            self._failed(item, error)
+            found = bell.get(timeout=patience)
+            while True:
+                if isinstance(found, Done):
+                    done.append(found)
+                else:
+                    self.turns.news()
+                found = bell.get_nowait()
+        except Empty:
+            return done
 
-    def _failed(self, item: Unmeasured, error: Exception) -> None:
-        """Leave the file alone for a while, and tell why, once for each reason."""
-        self._later[item.path] = time.monotonic() + AGAIN_SECONDS
+    def _pause(self) -> float | None:
+        if self._stuck:
+            return 0.01
+        due = self.turns.next_look()
+        waits = [] if due is None else [max(0.01, due - time.monotonic())]
+        return min([*waits, SIGN_SECONDS]) if self.turns.busy() else min(waits, default=None)
+
+    # -- what came of it
+
+    def _store(self) -> None:
+        """Store what was found out. While the state cannot be written nothing more is read."""
+        self._stuck = True
+        self.desk.store(self._unstored)
+        for path in self._settled:
+            self.turns.release(path)
+        self._unstored, self._settled, self._stuck = [], [], False
+
+    def _events(self, done: Done) -> list[Event]:
+        item, outcome = done.task.item, done.outcome
+        match outcome:
+            case Reading() if outcome.stamp == item.stamp:
+                self.turns.retries.passed(item.path)
+                return [self._indexed(done, outcome)]
+            case Changed(why="incomplete"):
+                self.tally.count_hash("incomplete")
+                return [ModelFound(item.path, item.stamp.size, whole=False, stamp=item.stamp)]
+            case Interrupted():
+                return []
+            case Exception():
+                self._failed(done, outcome)
+            case Changed(why=why):
+                self.tally.count_hash(why)
+            case _:
+                self.tally.count_hash("changed")
+        self.turns.retries.failed(item.path, item.noted_at, time.monotonic())
+        return []
+
+    def _indexed(self, done: Done, reading: Reading) -> ModelIndexed:
+        path = done.task.item.path
+        folder, name = next(iter(self.folders.named(path)), (None, path.name))
+        device = self.turns.devices.of(reading.stamp.device, path)
+        return ModelIndexed(path, folder, name, judged(reading, device), done.seconds)
+
+    def _failed(self, done: Done, error: Exception) -> None:
+        """Tell why a file cannot be measured, once for each reason."""
         self.tally.count_hash("failed")
-        reason = (item.path, type(error))
+        reason = (done.task.item.path, type(error))
         if reason not in self._told:
             self._told.add(reason)
             tell_failure("index", error)
 
-    def _measure(self, item: Unmeasured) -> None:
-        started = time.monotonic()
+    # -- how it goes
+
+    def _note_progress(self) -> None:
+        now = time.monotonic()
+        total = sum(lane.bytes_read() for lane in self.turns.lanes.values())
+        self.tally.count_hash_bytes(total - self._counted)
+        self._counted = total
+        busy = self.turns.busy()
+        if not busy or self._brakes.prompt.closed:
+            self._speed.pause()
+        else:
+            self._speed.note(now, total)
+        if not busy:
+            self._told_at = now
+        elif now - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = now
+            self.desk.tell(self.standing())
+
+    # -- beginning and end
+
+    def _new_lane(self, readers: int) -> Lane:
+        first = self._readers + 1
+        self._readers += readers
+        names = tuple(f"measure-{number}" for number in range(first, first + readers))
+        return Lane(names, self.desk.bells[INDEX].put, self._brakes, self.stop)
+
+    def _watchers(self) -> list[Neighbors | Yielding]:
+        return [self._neighbors] if self._yielding is None else [self._neighbors, self._yielding]
+
+    def _readings(self) -> list[Reads]:
+        return [each for lane in list(self.turns.lanes.values()) for each in lane.readings()]
+
+    def _end(self, done: Sequence[Done]) -> None:
+        """Let the readers come to an end, and keep what they did."""
+        for watcher in self._watchers():
+            watcher.end()
+        self._brakes.release()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for lane in self.turns.lanes.values():
+            lane.end()
+        for lane in self.turns.lanes.values():
+            lane.join(deadline)
+        for each in (*done, *self._results(0.01)):
+            self._unstored += self._events(each)
         try:
-            result = measure_model(item.path, self.stop, self._beat)
-        except Interrupted:
-            return
-        except WatchmanError as error:
-            self._failed(item, error)
-            return
-        if isinstance(result, Changed) or result[1] != item.stamp:
-            self._later[item.path] = time.monotonic() + AGAIN_SECONDS
-            self.tally.count_hash("changed")
-            return
-        folder, name = next(iter(self.folders.named(item.path)), (None, item.path.name))
-        duration = time.monotonic() - started
-        self.desk.store([ModelIndexed(item.path, folder, name, result[0], duration, item.stamp)])
-
-    def _beat(self, _count: int) -> None:
-        self.heartbeat = time.time()
-
-    def _rest(self) -> None:
-        due = min(self._later.values(), default=None)
-        with suppress(Empty):
-            self.desk.bells[KIND].get(
-                timeout=None if due is None else max(0.1, due - time.monotonic())
-            )
+            self._store()
+        except Exception as error:  # noqa: BLE001 - what cannot be stored now is measured again
+            self._failures.met(error)

@@ -7,36 +7,41 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place, locate
+from comfywatchman.daemon.knowing import look_at_packs
 from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.survey import STDIN, each_workflow
 from comfywatchman.daemon.tally import NoTally
-from comfywatchman.domain.errors import FileUnreadable, Interrupted, StateUnusable, WatchmanError
-from comfywatchman.domain.messages import (
-    AnalyzeWorkflow,
-    Event,
-    ModelMoved,
-    ModelRemoved,
-    WorkflowRemoved,
+from comfywatchman.domain.errors import (
+    FileUnreadable,
+    Interrupted,
+    StateUnusable,
+    Trouble,
+    WatchmanError,
 )
-from comfywatchman.domain.references import Analysis, WorkflowContent
-from comfywatchman.pipeline.sweeping import Tree, found_model, models_of, sweep_tree
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
+from comfywatchman.domain.messages import Event, ModelRemoved, WorkflowRemoved
+from comfywatchman.domain.references import Analysis, ReferenceState, WorkflowContent
+from comfywatchman.pipeline.moving import moved
+from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, models_of, sweep_tree
 from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.audit import AuditLog
-from comfywatchman.state import jobs, store, workflows
+from comfywatchman.state import jobs, models, store, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
     from comfywatchman.state.keeper import Connection, Reader
 
 _LOOK_SECONDS = 0.2
+_ARRIVING_SECONDS = 20.0
+"""A file that has not grown for so long is not waited for."""
 _OPEN = (jobs.WAITING, jobs.RUNNING)
 
 
@@ -67,12 +72,49 @@ def fix_once(
         held = [WorkflowRemoved(path) for path, shown in asked if shown == STDIN]
         stack.callback(engine.desk.store, held)
         engine.start()
-        while not _done(engine.reader, [path for path, _ in asked]):
+        waits = _Arrivals(engine, place, [path for path, _ in asked])
+        while not _done(engine.reader, waits.paths) or waits.looked_again():
             changed.wait(_LOOK_SECONDS)
             changed.clear()
         found = [_standing(engine.reader, path, shown) for path, shown in asked]
+        if any(not use.core for analysis in found for use in analysis.content.node_types):
+            look_at_packs(settings, place, engine.keeper, engine.reader)
         _forget_unwatched(engine, place)
         return found
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    """Models that somebody else brings, another daemon perhaps: nobody tells us of their end."""
+
+    engine: Engine
+    place: Place
+    paths: Sequence[Path]
+    _seen: frozenset[tuple[Path, int]] = frozenset()
+    _since: float = field(default_factory=time.monotonic)
+
+    def looked_again(self) -> bool:
+        """Look again at what is arriving; false where nothing is, or has not grown for long."""
+        arriving = frozenset(self._arriving())
+        now = time.monotonic()
+        if not arriving:
+            return False
+        if arriving != self._seen:
+            self._seen, self._since = arriving, now
+        elif now - self._since > _ARRIVING_SECONDS:
+            return False
+        time.sleep(_LOOK_SECONDS)
+        take_stock(self.engine, self.place)
+        self.engine.desk.submit([AnalyzeWorkflow(path, Cause.ARRIVED) for path in self.paths])
+        return True
+
+    def _arriving(self) -> Iterator[tuple[Path, int]]:
+        with self.engine.reader.connect() as connection:
+            for path in self.paths:
+                analysis = workflows.one(connection, path)
+                for finding in analysis.findings if analysis else ():
+                    if finding.state is ReferenceState.ARRIVING and finding.path is not None:
+                        yield finding.path, finding.size or 0
 
 
 def _forget_unwatched(engine: Engine, place: Place) -> None:
@@ -139,8 +181,11 @@ def take_stock(engine: Engine, place: Place) -> None:
     for number, root in enumerate(folders.roots()):
         tree = Tree("models", f"model_roots.{number}", root, models_of(folders))
         news = sweep_tree(tree, engine.reader)
+        engine.reach.offline = {**engine.reach.offline, **_offline(news)}
+        again = tuple(news.found.renumbered())
+        engine.keeper.write(lambda c, again=again: models.renumber(c, again))  # type: ignore[misc]  # bound at once
         events: list[Event] = [
-            ModelMoved(move.after, move.before, move.now) for move in news.found.moved
+            moved(engine.reader, move.after, move.before, move.now) for move in news.found.moved
         ]
         for path, _ in (*news.found.added(), *news.found.changed()):
             try:
@@ -149,6 +194,13 @@ def take_stock(engine: Engine, place: Place) -> None:
                 continue
         events += [ModelRemoved(path) for path, _ in news.found.removed()]
         engine.desk.store(events)
+
+
+def _offline(news: TreeNews) -> dict[Path, Trouble]:
+    """Return the directories that are not there, or are not what they were."""
+    if news.offline is not None:
+        return {news.tree.root: news.offline}
+    return news.out_of_reach()
 
 
 def _done(reader: Reader, paths: Sequence[Path]) -> bool:

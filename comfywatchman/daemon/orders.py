@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.care import Taker
 from comfywatchman.daemon.parts import parser_for
 from comfywatchman.daemon.window import View, job_line
 from comfywatchman.domain.errors import FileUnreadable, JobNotOpen, RootOffline
-from comfywatchman.domain.messages import AnalyzeWorkflow, FetchModel, Job, ReferenceResolved
+from comfywatchman.domain.files import Reading
+from comfywatchman.domain.jobs import AnalyzeWorkflow, FetchModel, Job
+from comfywatchman.domain.messages import ReferenceResolved
 from comfywatchman.domain.references import Analysis
 from comfywatchman.pipeline.analyzing import analyze, compared
 from comfywatchman.pipeline.library import StoredLibrary
+from comfywatchman.pipeline.node_types import StoredTypes
+from comfywatchman.pipeline.unplugged import with_unplugged
 from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.report.render import Report, report_of
-from comfywatchman.server.window import Accepted, JobLine, choice_id
+from comfywatchman.server.window import Accepted, JobLine, Taken, choice_id
 from comfywatchman.state import jobs, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.serving import Running
 
+_GIVEN_UP = (jobs.WAITING, jobs.FAILED, jobs.RUNNING)
 _ENDED = (jobs.FAILED, jobs.SET_ASIDE, jobs.CANCELED, jobs.WAITING)
 
 
@@ -36,40 +42,60 @@ class Orders:
 
     def analyze(self, paths: Sequence[str]) -> Report:
         running = self._running()
-        return report_of(self._analyzed(running, self._inside(running, paths)), True)
+        analyses = self._analyzed(running, self._inside(running, paths))
+        with running.engine.reader.connect() as connection:
+            return report_of(analyses, True, StoredTypes(connection, running.nodes.serving))
 
     def analyze_body(self, body: bytes, name: str) -> Report:
         running = self._running()
         folders = running.place.layout.folders
         with (
-            parser_for(running.settings) as parser,
+            parser_for(running.settings, running.engine.lessons.lines) as parser,
             running.engine.reader.connect() as connection,
         ):
-            library = StoredLibrary(connection)
+            reach = running.engine.reach
             parsed = parser.read_bytes(body, name)
-            analysis = compared(Path(name), parsed, folders, library)
-            return report_of([with_answers(connection, analysis)], True)
+            library = StoredLibrary(connection, reach)
+            analysis = compared(Path(name), parsed, folders, library, reach)
+            findings = with_unplugged(analysis.findings, folders, connection, reach)
+            analysis = replace(analysis, findings=findings)
+            types = StoredTypes(connection, running.nodes.serving)
+            return report_of([with_answers(connection, analysis)], True, types)
 
     def fix(self, paths: Sequence[str]) -> Accepted:
         running = self._running()
         asked: list[Job] = [AnalyzeWorkflow(path) for path in self._inside(running, paths)]
-        running.engine.desk.submit(asked)
+        running.engine.desk.submit(asked, urgent=True)
         for path in (job.path for job in asked if isinstance(job, AnalyzeWorkflow)):
             self.audit.note("asked: fix", path, None, "accepted")
         with running.engine.reader.connect() as connection:
             rows = [jobs.by_key(connection, job.kind, job.key) for job in asked]
         return Accepted(jobs=tuple(row.id for row in rows if row is not None))
 
-    def sweep(self) -> Accepted:
-        self._running().sweep("asked")
-        self.audit.note("asked: sweep", None, None, "accepted")
+    def sweep(self, *, removed: bool = False) -> Accepted:
+        self._running().sweep("asked", believe=removed)
+        what = "asked: sweep, what is missing was removed" if removed else "asked: sweep"
+        self.audit.note(what, None, None, "accepted")
         return Accepted()
+
+    def take_readings(self, readings: Sequence[tuple[Path, Reading]]) -> Taken:
+        running = self._running()
+        taker = Taker(running.engine.desk, running.engine.reader, running.place.layout.folders)
+        counted = taker.take(readings)
+        return Taken(
+            equal=counted["equal"],
+            measured=counted["measured"],
+            corrupt=counted["corrupt"],
+            refused=counted["refused"],
+        )
 
     def retry(self, job_id: int) -> JobLine | None:
         return self._moved(job_id, of=_ENDED, to=jobs.WAITING)
 
     def cancel(self, job_id: int) -> JobLine | None:
-        return self._moved(job_id, of=(jobs.WAITING, jobs.FAILED), to=jobs.CANCELED)
+        found = self._moved(job_id, of=_GIVEN_UP, to=jobs.CANCELED)
+        self._running().engine.traffic.halts.cancel(job_id)
+        return found
 
     def choose(self, choice_id_: str, candidate: int) -> Accepted | None:
         running = self._running()
@@ -81,7 +107,9 @@ class Orders:
             chosen = choice.candidates[candidate]
             result = f"{choice.folder}/{choice.name} from {chosen.url}"
             self.audit.note("asked: choose", None, chosen.sha256, result)
-            running.engine.desk.store([ReferenceResolved(choice.folder, choice.name, (chosen,))])
+            running.engine.desk.store(
+                [ReferenceResolved(choice.folder, choice.name, (chosen,), chosen=True)]
+            )
             job = FetchModel(choice.folder, choice.name, (chosen,))
             row = running.engine.reader.read(lambda c, j=job: jobs.by_key(c, j.kind, j.key))  # type: ignore[misc]  # bound at once
             return Accepted(jobs=(row.id,) if row is not None else ())
@@ -119,12 +147,17 @@ class Orders:
     def _analyzed(self, running: Running, paths: Sequence[Path]) -> list[Analysis]:
         folders = running.place.layout.folders
         with (
-            parser_for(running.settings) as parser,
+            parser_for(running.settings, running.engine.lessons.lines) as parser,
             running.engine.reader.connect() as connection,
         ):
-            library = StoredLibrary(connection)
-            found = [analyze(path, parser, folders, library).analysis for path in paths]
-            return [with_answers(connection, analysis) for analysis in found]
+            reach = running.engine.reach
+            library = StoredLibrary(connection, reach)
+            found = [analyze(path, parser, folders, library, reach).analysis for path in paths]
+            seen = [
+                replace(each, findings=with_unplugged(each.findings, folders, connection, reach))
+                for each in found
+            ]
+            return [with_answers(connection, analysis) for analysis in seen]
 
     def _moved(self, job_id: int, *, of: Sequence[str], to: str) -> JobLine | None:
         desk = self._running().engine.desk

@@ -5,18 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from comfywatchman.analyze.limits import Limits
-from comfywatchman.download.http import HttpHandler
+from comfywatchman.comfyui.queue import Server
+from comfywatchman.daemon.measuring import Manner
+from comfywatchman.domain.errors import SourceUnavailable
+from comfywatchman.download.http import HttpHandler, Shared
 from comfywatchman.download.http import Limits as DownloadLimits
+from comfywatchman.download.others import other_handlers
 from comfywatchman.download.pace import Bandwidth
+from comfywatchman.download.ranges import Ranges
+from comfywatchman.download.room import Room
+from comfywatchman.inventory.digests import require_blake3
 from comfywatchman.net.addresses import literal
-from comfywatchman.net.asking import Net
+from comfywatchman.net.asking import Net, Reply
 from comfywatchman.net.policy import HostToken, NetPolicy, Proxies, ca_bundle_of
 from comfywatchman.parsing.parser import Parser
-from comfywatchman.resolve.asking import Answer
+from comfywatchman.parsing.wire import Bounds
+from comfywatchman.resolve.asking import FEW_BYTES, Answer, Follow, Kind
 from comfywatchman.resolve.catalog import Catalog
 from comfywatchman.resolve.huggingface import HuggingFace
 from comfywatchman.resolve.known import CatalogBackend, WorkflowBackend
@@ -29,9 +37,6 @@ if TYPE_CHECKING:
     from comfywatchman.domain.secrets import Secret
     from comfywatchman.download.handler import DownloadHandler
     from comfywatchman.resolve.backend import SearchBackend
-
-ANSWER_BYTES = 64 * 1024
-"""How much of an answer about a file is read; the file itself is the download room's."""
 
 OFFICIAL = {"huggingface": "huggingface.co", "civitai": "civitai.com"}
 
@@ -102,6 +107,8 @@ class Asking:
     """The network as the resolve room asks it; for one thread."""
 
     net: Net
+    longest: float = 60.0
+    """Seconds for the body of one answer, since each byte of it may come just in time."""
 
     def __call__(
         self,
@@ -109,14 +116,30 @@ class Asking:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        follow: Literal["none", "same-host", "all"] = "none",
+        follow: Follow = "none",
         authenticate: bool = True,
+        limit: int = FEW_BYTES,
+        kind: Kind = "metadata",
     ) -> Answer:
         with self.net.ask(
             method, url, headers=headers, follow=follow, authenticate=authenticate
         ) as reply:
-            body = b"" if method == "HEAD" else reply.read(ANSWER_BYTES)
-            return Answer(reply.status, reply.headers, reply.url, body)
+            # One byte more than wanted tells whether there is more.
+            body = b"" if method == "HEAD" else self._body(reply, limit + 1)
+            return Answer(
+                reply.status, reply.headers, reply.url, body[:limit], cut=len(body) > limit
+            )
+
+    def _body(self, reply: Reply, most: int) -> bytes:
+        body, until = bytearray(), time.monotonic() + self.longest
+        while len(body) < most and (block := reply.read_some(most - len(body))):
+            body += block
+            if time.monotonic() > until:
+                raise SourceUnavailable(
+                    f"{reply.host}: the answer did not end within {self.longest:.0f} seconds.",
+                    remedy="It is asked again later; check the network if it lasts.",
+                )
+        return bytes(body)
 
 
 def backends_for(settings: Settings, net: Net) -> Sequence[SearchBackend]:
@@ -141,31 +164,71 @@ LEAST_SPEED = 10_000
 """Bytes a second below which a transfer counts as stalled."""
 
 
-def bandwidth_for(settings: Settings) -> Bandwidth | None:
-    """Return the budget that all transfers share, or ``None`` for no limit."""
-    limit = settings.download.bandwidth_limit
-    return Bandwidth(limit) if limit else None
+def shared_for(settings: Settings) -> Shared:
+    """Return what all fetch workers have in common."""
+    download = settings.download
+    limit = download.bandwidth_limit
+    return Shared(
+        Room(download.min_free_bytes),
+        Bandwidth(limit) if limit else None,
+        ranges=Ranges(download.connections),
+    )
 
 
-def handlers_for(
-    settings: Settings, net: Net, bandwidth: Bandwidth | None
-) -> Sequence[DownloadHandler]:
-    """Return the download handlers of one fetch worker."""
+def handlers_for(settings: Settings, net: Net, shared: Shared) -> Sequence[DownloadHandler]:
+    """Return the download handlers of one fetch worker; those of other packages come last."""
     download = settings.download
     limits = DownloadLimits(
         max_bytes=download.max_bytes,
-        min_free_bytes=download.min_free_bytes,
         stall_seconds=download.stall_seconds,
         least_bytes=int(LEAST_SPEED * download.stall_seconds),
     )
-    return [HttpHandler(net, limits, bandwidth, endpoints_for(settings).ask_at)]
+    ask_at = endpoints_for(settings).ask_at
+    return [HttpHandler(net, limits, shared, ask_at), *other_handlers()]
 
 
-def parser_for(settings: Settings) -> Parser:
+def manner_for(settings: Settings) -> Manner | None:
+    """Return how model files are measured, or ``None`` where nobody wants them measured.
+
+    Raises:
+        ExtraMissing: BLAKE3 is wanted, and the package for it is not installed.
+    """
+    wanted = settings.inventory
+    if wanted.hash == "off":
+        return None
+    if wanted.blake3:
+        require_blake3()
+    limit = wanted.bandwidth_limit
+    yields = wanted.yield_to_comfyui
+    return Manner(
+        wanted.hash,
+        wanted.hash_workers,
+        wanted.blake3,
+        Bandwidth(limit) if limit else None,
+        Server(settings.comfyui.url).runs_prompt if yields and settings.comfyui.url else None,
+    )
+
+
+def parser_for(settings: Settings, loaders: Sequence[str] | None = None) -> Parser:
     """Return a reader of workflows for one thread; its child process starts with the first file.
+
+    *loaders* are the lines besides the shipped ones, where they are more than the user's own.
 
     Raises:
         SettingsInvalid: a line of ``analyze.loaders`` is no line of the loader table.
     """
-    limits = Limits(max_bytes=settings.analyze.max_bytes)
-    return Parser(settings.analyze.loaders, limits=limits)
+    wanted = settings.analyze
+    limits = Limits(
+        max_bytes=wanted.max_bytes,
+        max_hashed_bytes=wanted.max_hashed_bytes,
+        max_text_bytes=wanted.max_text_bytes,
+        max_nodes=wanted.max_nodes,
+        max_opened=wanted.max_opened_nodes,
+        max_mentions=wanted.max_names,
+    )
+    return Parser(
+        wanted.loaders if loaders is None else loaders,
+        limits=limits,
+        bounds=Bounds(memory=wanted.max_memory, cpu_seconds=wanted.max_cpu_seconds),
+        deadline_seconds=wanted.deadline_seconds,
+    )

@@ -141,7 +141,7 @@ class _Daemon:
         )
         self._metrics.attach(Gauges(self._view))
         self._feed = Feed()
-        self._log.listen(self._feed.publish)
+        self._log.listen(self._feed.publish, self._feed.wanted)
 
     # -- one set of settings
 

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place
+from comfywatchman.daemon.measuring import Manner
 from comfywatchman.daemon.memory import give_back
+from comfywatchman.daemon.nodes import Look, Nodes
+from comfywatchman.daemon.scrubbing import DAY, SCRUB, Scrubbing, Task
 from comfywatchman.daemon.sweeps import Sweeps
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.timers import Timer, Timers
-from comfywatchman.daemon.watching import Check, Stop, SweepRequest, Watching, rule_for
+from comfywatchman.daemon.watching import POLL, TIMER, Check, Stop, SweepRequest, Watching, rule_for
 from comfywatchman.domain.messages import ErrorMet, Event, WatchDegraded, WatchStarted
 from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.pipeline.sweeping import Tree, models_of, trees
 from comfywatchman.state import jobs, workflows
-from comfywatchman.watch.notice import Noticed, Polling, RootChange, RootState, WatchRoot
+from comfywatchman.watch.notice import News, Noticed, Polling, RootChange, RootState, WatchRoot
 from comfywatchman.watch.settle import Settling
 from comfywatchman.watch.watcher import Watcher
 
@@ -31,6 +34,7 @@ CHECK_SECONDS = 10.0
 PROBE_SECONDS = 60.0
 IDLE_SECONDS = 61.0
 """How often the analyze thread looks whether its child process can go."""
+SECOND_LOOK_SECONDS = 600.0
 REVIVE_SECONDS = 900.0
 FAILED_REST_SECONDS = 3600.0
 """How long a job that failed with a passing error is left alone."""
@@ -51,6 +55,8 @@ class Running:
     sweeps: Sweeps
     notices: SimpleQueue[Noticed | Stop]
     requests: SimpleQueue[SweepRequest | Check | Stop]
+    nodes: Nodes
+    scrubbing: Scrubbing | None = None
     timers: Timers | None = None
     swept_at: dict[str, float] = field(default_factory=dict)
     """Tree key -> when it was last walked to the end (Unix seconds)."""
@@ -72,15 +78,18 @@ class Running:
         Raises:
             StateUnusable, DiskFailed: the database cannot be used.
         """
+        told = list(readers)
         engine = Engine.build(
-            settings, place, readers, environ, tally, download=download, lasting=True
+            settings, place, told, environ, tally, download=download, lasting=True
         )
-        notices: SimpleQueue[Noticed | Stop] = SimpleQueue()
+        notices: News[Noticed | Stop] = News()
         requests: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
         watched = trees(place.workflow_dirs, place.layout.folders)
         watcher = Watcher(
             notices,  # type: ignore[arg-type]  # the watcher only puts, and only notices
             polling=Polling(settings.watch.polling),
+            answering=engine.reach.answering,
+            own=place.state_directory / "probe",
         )
         settle_seconds = settings.watch.settle_seconds
         watching = Watching(
@@ -93,23 +102,48 @@ class Running:
             Settling(rule_for(place.workflow_dirs, settle_seconds)),
             models_of(place.layout.folders),
             tally,
+            engine.reach,
         )
-        sweeps = Sweeps(
-            requests,
-            notices,
-            engine.desk,
-            engine.reader,
-            watched,
-            watcher,
-            place.layout.folders,
-            settle_seconds,
-            tally,
+        sweeps = Sweeps.build(
+            inbox=requests,
+            notices=notices,
+            desk=engine.desk,
+            reader=engine.reader,
+            trees=watched,
+            watcher=watcher,
+            folders=place.layout.folders,
+            settle_seconds=settle_seconds,
+            tally=tally,
+            reach=engine.reach,
         )
+        nodes = Nodes(settings, place, engine.desk, engine.lessons)
+        told.append(nodes.observe)
         running = cls(
-            settings, place, engine, watched, watcher, watching, sweeps, notices, requests
+            settings, place, engine, watched, watcher, watching, sweeps, notices, requests, nodes
         )
         sweeps.on_swept = running._note_swept
+        sweeps.pending = lambda: notices.qsize() + watching.settling.waiting()
+        running.scrubbing = running._scrubbing(tally)
         return running
+
+    def _scrubbing(self, tally: Tally) -> Scrubbing:
+        """Make what reads files again for decay, and the caches of other programs."""
+        wanted, engine = self.settings.inventory, self.engine
+        measuring = engine.measuring
+        return Scrubbing(
+            engine.desk,
+            engine.keeper,
+            engine.reader,
+            self.place,
+            engine.stop_event,
+            tally,
+            measuring.manner if measuring is not None else Manner(),
+            # With hash = "off" nobody wants files to be read.
+            wanted.scrub_days if wanted.hash != "off" else 0.0,
+            wanted.claims == "auto",
+            self.sweeps.first_done,
+            measuring.turns.busy if measuring is not None else lambda: False,
+        )
 
     def start(self) -> None:
         """Watch first, then sweep: nothing slips in between."""
@@ -118,11 +152,19 @@ class Running:
         self._make_workflow_directories()
         for change in self.watcher.start([WatchRoot(t.root, t.kind) for t in self.trees]):
             self._tell_start(change)
+        self.engine.reach.doubtful = self.watcher.doubtful()
         self.engine.start()
         self._thread("settle", self.watching.run)
         self._thread("sweep", self.sweeps.run)
+        self._thread("nodes", self.nodes.run)
+        if self.scrubbing is not None:
+            self._thread("care", self.scrubbing.run)
+            self.scrubbing.put(Task.CLAIMS)
         self.requests.put(SweepRequest("start"))
-        self.timers = Timers(self._timers(), {})
+        self.nodes.inbox.put(Look())
+        # The others begin anew with each start; how long ago a night was, the state knows.
+        scrubbed = self.engine.reader.read(workflows.timer_times).get(SCRUB)
+        self.timers = Timers(self._timers(), {} if scrubbed is None else {SCRUB: scrubbed})
         self.timers.start()
 
     def stop(self) -> None:
@@ -137,6 +179,10 @@ class Running:
         unwatching.start()
         self.requests.put(Stop())
         self.notices.put(Stop())
+        self.nodes.stopping.set()
+        self.nodes.inbox.put(Stop())
+        if self.scrubbing is not None:
+            self.scrubbing.end()
         for thread in (*self._threads, unwatching):
             thread.join(max(0.0, min(1.0, deadline - time.monotonic())))
         self.engine.stop(deadline)
@@ -144,17 +190,24 @@ class Running:
     def alive(self) -> dict[str, tuple[bool, float]]:
         """Return for each thread whether it lives and when it last said so (Unix seconds)."""
         seen = self.engine.alive()
-        beats = {"settle": self.watching.heartbeat, "sweep": self.sweeps.heartbeat}
+        beats = {
+            "settle": self.watching.heartbeat,
+            "sweep": self.sweeps.heartbeat,
+            "nodes": self.nodes.heartbeat,
+        }
+        if self.scrubbing is not None:
+            beats["care"] = self.scrubbing.heartbeat
         for thread in self._threads:
             seen[thread.name] = (thread.is_alive(), beats[thread.name])
         return seen
 
     def counts(self, tree: Tree) -> bool:
         """Whether a tree is one to speak of: not a place where ComfyUI would look if it existed."""
-        return not tree.optional or tree.root.is_dir() or self.sweeps.misses(tree.root)
+        there = self.watcher.is_there(tree.root)
+        return not tree.optional or there or self.sweeps.misses(tree.root)
 
-    def sweep(self, reason: str) -> None:
-        self.requests.put(SweepRequest(reason))
+    def sweep(self, reason: str, *, believe: bool = False) -> None:
+        self.requests.put(SweepRequest(reason, believe=believe))
 
     def _thread(self, name: str, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -185,17 +238,33 @@ class Running:
         polled = self.settings.watch.polling_seconds
         put = self.requests.put
         return (
-            Timer("sweep", sweep, lambda: put(SweepRequest("timer")), jitter=sweep / 4),
+            Timer("sweep", sweep, lambda: put(SweepRequest(TIMER)), jitter=sweep / 4),
             Timer("poll", polled, self._poll),
             Timer("roots", CHECK_SECONDS, lambda: put(Check())),
             Timer("probe", PROBE_SECONDS, lambda: put(Check(probe=True))),
             Timer("idle", IDLE_SECONDS, self._tidy),
+            Timer("nodes", self.settings.comfyui.probe_seconds, self._look_at_nodes),
             Timer("revive", REVIVE_SECONDS, self._revive),
+            *self._care_timers(),
+        )
+
+    def _care_timers(self) -> tuple[Timer, ...]:
+        scrubbing = self.scrubbing
+        if scrubbing is None:
+            return ()
+        hour = self.settings.inventory.scrub_hour
+        return (
+            Timer(SCRUB, DAY, lambda: scrubbing.put(Task.SCRUB), 1800.0, hour),
+            Timer("claims", DAY, lambda: scrubbing.put(Task.CLAIMS)),
         )
 
     def _poll(self) -> None:
         for root in self.watcher.polled_roots():
-            self.requests.put(SweepRequest("poll", root))
+            self.requests.put(SweepRequest(POLL, root))
+
+    def _look_at_nodes(self) -> None:
+        if self.nodes.inbox.empty():  # one look at a time, however long it takes
+            self.nodes.inbox.put(Look())
 
     def _tidy(self) -> None:
         self.engine.desk.ring("analyze")

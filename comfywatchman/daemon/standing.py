@@ -7,7 +7,7 @@ from pathlib import Path
 
 from comfywatchman.daemon.lock import Owner, owner_of
 from comfywatchman.domain.candidates import Candidate
-from comfywatchman.state import jobs, models, store, workflows
+from comfywatchman.state import hashes, jobs, models, store, workflows
 from comfywatchman.state.keeper import Reader
 from comfywatchman.state.workflows import Line
 
@@ -69,7 +69,7 @@ def standing(state_directory: Path) -> Standing:
 
 def _read(reader: Reader, running: Owner | None) -> Standing:
     with reader.connect() as connection:
-        waiting, waiting_bytes = models.backlog(connection)
+        waiting, waiting_bytes = hashes.backlog(connection)
         open_states = (jobs.WAITING, jobs.RUNNING, jobs.FAILED, jobs.SET_ASIDE)
         return Standing(
             running,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.installation import Place, locate
+from comfywatchman.daemon.lessons import first_lessons
 from comfywatchman.daemon.parts import backends_for, net_for, parser_for
 from comfywatchman.disk.walk import walk
 from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import Trouble, WatchmanError
-from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, ModelFile, Stamp
+from comfywatchman.domain.files import Folders, ModelFile, Stamp
 from comfywatchman.domain.references import Analysis
 from comfywatchman.inventory import examine_model
 from comfywatchman.pipeline.analyzing import analyze, compared
@@ -43,7 +44,7 @@ def survey(
     library = WalkedLibrary.of(files_on_disk(place.layout.folders, settings.state.directory))
     analyses = []
     folders = place.layout.folders
-    with parser_for(settings) as parser:
+    with parser_for(settings, first_lessons(settings)[0].lines) as parser:
         for path in each_workflow(paths):
             if path == STDIN:
                 parsed = parser.read_bytes(sys.stdin.buffer.read(), "-")
@@ -146,37 +147,3 @@ def each_workflow(paths: Sequence[str]) -> Iterator[Path]:
             continue
         for listing in walk(path, is_workflow_file):
             yield from (listing.directory / name for name, _ in sorted(listing.files))
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """A model file under one of its names, as ``inventory list --json`` prints it."""
-
-    path: Path
-    folder: str
-    name: str
-    size: int
-    sha256: str | None
-    whole: bool
-
-
-def listed(place: Place) -> list[ModelRow]:
-    """Return every model file on disk under every folder that lists it, by folder and name."""
-    folders = place.layout.folders
-    return sorted(
-        (
-            ModelRow(file.path, folder, name, file.size, file.sha256, file.whole)
-            for file in files_on_disk(folders, place.state_directory)
-            for folder, name in folders.named(file.path)
-            if lists(folders, folder, name)
-        ),
-        key=lambda row: (row.folder, row.name),
-    )
-
-
-def lists(folders: Folders, folder: str, name: str) -> bool:
-    """Say whether ComfyUI would list *name* under *folder*, or a pack that adds to it would."""
-    if folder == "configs":
-        return False
-    suffixes = folders.folder(folder).suffixes
-    return not suffixes or PurePosixPath(name).suffix.lower() in suffixes | MODEL_SUFFIXES

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-import structlog
-
 from comfywatchman.daemon.failures import Failures
+from comfywatchman.daemon.looking import Looking
 from comfywatchman.daemon.tally import Tally
-from comfywatchman.daemon.watching import FAILURE, Check, Stop, SweepRequest
-from comfywatchman.disk.errors import reading_failed
-from comfywatchman.disk.files import being_written
-from comfywatchman.domain.errors import Trouble, WatchmanError
-from comfywatchman.domain.files import Folders, Stamp
+from comfywatchman.daemon.walks import Once, Walks
+from comfywatchman.daemon.watching import FAILURE, TIMER, Check, Stop, SweepRequest
+from comfywatchman.disk.answering import Silent
+from comfywatchman.disk.walk import told
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
-    ErrorMet,
-    Event,
-    ModelMoved,
     RootOffline,
     RootOnline,
     SweepFinished,
@@ -32,52 +29,104 @@ from comfywatchman.domain.messages import (
     WatchDegraded,
 )
 from comfywatchman.pipeline.desk import Desk
-from comfywatchman.pipeline.leftovers import remove_leftovers
-from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, sweep_tree
+from comfywatchman.pipeline.reach import Reach
+from comfywatchman.pipeline.sweeping import Tree, TreeNews
 from comfywatchman.state import models
-from comfywatchman.watch.notice import Notice, Noticed, RootChange, RootState
+from comfywatchman.watch.notice import Noticed, RootChange, RootState
 
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Reader
     from comfywatchman.watch.watcher import Watcher
 
-BATCH = 200
+WALK_PATIENCE = 30.0
+"""Seconds that a walk may stand still: a busy share needs some, and one that hangs never ends."""
+
+_NOT_THERE = Trouble("root-offline", "A watched directory is not there.", "Connect its drive.")
 
 
 @dataclass(slots=True)
 class Sweeps:
-    """Owned by the sweep thread; others put requests into *inbox*."""
+    """Owned by the sweep thread; others put requests into *inbox*.
+
+    The walks run in threads of their own, one at a time, so that a tree whose disk does not answer
+    is left behind and the others are walked.
+    """
 
     inbox: SimpleQueue[SweepRequest | Check | Stop]
-    notices: SimpleQueue[Noticed | Stop]
     desk: Desk
     reader: Reader
     trees: Sequence[Tree]
     watcher: Watcher | None
-    folders: Folders
-    settle_seconds: float
+    walks: Walks
+    looking: Looking
+    once: Once
+    reach: Reach
     tally: Tally
     on_swept: Callable[[Tree], None] = lambda _tree: None
     """Called after each whole tree that was there."""
+    walk_patience: float = WALK_PATIENCE
     first_done: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     heartbeat: float = field(default_factory=time.time)
     _failed: list[SweepRequest] = field(default_factory=list)
     _failures: Failures = field(default_factory=lambda: Failures("sweep"))
-    _offline: dict[Path, Trouble] = field(default_factory=dict)
+    pending: Callable[[], int] = lambda: 0
+    """How many notices wait, or have not come to rest."""
+    _lost: int = 0
+    _signatures: dict[Path, tuple[int, ...] | None] = field(default_factory=dict)
+    """What lay in the place of what is offline when it was last walked."""
     _uncovered: dict[Path, int] = field(default_factory=dict)
     _on_first_done: Callable[[], None] = lambda: None
-    _told: set[tuple[Path, str]] = field(default_factory=set)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        inbox: SimpleQueue[SweepRequest | Check | Stop],
+        notices: SimpleQueue[Noticed | Stop],
+        desk: Desk,
+        reader: Reader,
+        trees: Sequence[Tree],
+        watcher: Watcher | None,
+        folders: Folders,
+        settle_seconds: float,
+        tally: Tally,
+        reach: Reach,
+    ) -> Sweeps:
+        once = Once(desk)
+        walks = Walks(desk, reader, notices, folders, settle_seconds, once.tell)
+        looking = Looking(
+            reader, reach, notices, settle_seconds, walks.look_into, walks.store, once.tell
+        )
+        return cls(inbox, desk, reader, trees, watcher, walks, looking, once, reach, tally)
 
     def run(self) -> None:
         while True:
-            request = self.inbox.get()
             self.heartbeat = time.time()
+            request = self._next()
+            if request is None:
+                self._attempt(self.looking.step)
+                continue
             wanted = self._with_waiting(request)
             if wanted is None:
                 return
             for one in wanted:
                 self._carry_out(one)
+
+    def _next(self) -> _Request | None:
+        """Return what is asked for, or ``None`` where there are files to look into meanwhile."""
+        try:
+            return self.inbox.get(block=not self.looking.busy)
+        except Empty:
+            return None
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do *step*; what fails is told, and tried again with the next sweep."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
+            self._failures.met(error)
+            self.looking.rest()
 
     def _carry_out(self, request: SweepRequest | Check) -> None:
         """Do what is asked; what fails is told, and tried again with the next check."""
@@ -108,28 +157,53 @@ class Sweeps:
             self.desk.tell(SweepStarted(request.reason))
         counts: Counter[str] = Counter()
         files = {"workflows": 0, "models": 0}
+        listened = whole and self._listened(request.reason)
         for tree in self._trees(request):
             if self.stopping.is_set():
                 return
-            news = sweep_tree(tree, self.reader, request.below)
-            self._pass_on(news, whole=whole)
-            files[tree.kind] += news.files
-            counts.update(dict(news.found.counts()))
+            news = self._walk(tree, request, listened=listened)
+            if news is not None:
+                files[tree.kind] += news.files
+                counts.update(dict(news.counts()))
         if whole:
             self.first_done.set()
             self._on_first_done()
-            self._tidy()
             drift = () if request.reason == "start" else tuple(counts.items())
             duration = time.monotonic() - started
             self.desk.tell(
                 SweepFinished(request.reason, duration, files["workflows"], files["models"], drift)
             )
+            self.looking.begin()
 
-    def _tidy(self) -> None:
-        """Remove what interrupted downloads left for good."""
-        roots = [tree.root for tree in self.trees if tree.kind == "models"]
-        for path in remove_leftovers(roots, self.folders, self.reader):
-            structlog.get_logger("sweep").info("part.removed", path=path)
+    def _walk(self, tree: Tree, request: SweepRequest, *, listened: bool) -> TreeNews | None:
+        """Walk one tree; ``None`` where it is not there, or does not answer.
+
+        *listened*: whether all that happened since the last walk should have been told.
+        """
+        about, below = str(tree.root), request.below
+        try:
+            self.reach.answering.ask(about, lambda _beat: os.path.lexists(tree.root))
+            walked = self.reach.answering.ask(
+                about, lambda beat: self.walks.walk(tree, request, beat), self.walk_patience
+            )
+        except Silent:
+            self._went_offline(tree.root, told(Silent(about), tree.root))
+            return None
+        news = walked.news
+        if walked.noted:
+            self.looking.begin()
+        if news.offline is not None:
+            if below is None or below == tree.root:
+                self._went_offline(tree.root, news.offline)
+            return None
+        self._note_places(below or tree.root, news)
+        self._watch(news, walked.untold if listened else 0)
+        for path, trouble in news.troubles:
+            if path not in self.reach.offline:
+                self.once.tell(path, trouble)
+        if below is None:
+            self.on_swept(tree)
+        return news
 
     def _with_waiting(self, first: _Request) -> list[SweepRequest | Check] | None:
         """Fold what was asked meanwhile into as few walks as will do; ``None`` to stop."""
@@ -144,15 +218,17 @@ class Sweeps:
                 case SweepRequest(reason=reason) if reason == FAILURE:
                     self._again_later(request)
                 case SweepRequest(below=below):
-                    asked[below] = request
+                    believe = request.believe or (below in asked and asked[below].believe)
+                    asked[below] = replace(request, believe=believe)
+        check = [Check(any(each.probe for each in checks))] if checks else []
         if None in asked:
-            return [*checks[-1:], asked[None]]
+            return [*check, asked[None]]
         walks = [
             request
             for below, request in asked.items()
             if below is not None and not any(parent in asked for parent in below.parents)
         ]
-        return [*checks[-1:], *walks]
+        return [*check, *walks]
 
     def _check(self, check: Check) -> None:
         """Find out what the kernel does not tell: a root replaced, a watch gone deaf."""
@@ -160,23 +236,28 @@ class Sweeps:
             return
         for change in self.watcher.check_roots():
             self.tell_root(change)
-        if check.probe:
-            now = time.monotonic()
-            if self.watcher.probe_failed(now):
-                self.tally.count_watch_restart("probe")
-                self.watcher.restart()
-            elif self.watcher.probe_answered():
-                self.tally.probe_succeeded()
-            self.watcher.probe(now)
+        self.reach.doubtful = self.watcher.doubtful()
+        self._look_at_offline()
+        now = time.monotonic()
+        if self.watcher.probe_failed(now):
+            self.tally.count_watch_restart("probe")
+            for change in self.watcher.restart():
+                self.tell_root(change)
+        elif check.probe and self.watcher.probe_answered():
+            self.tally.probe_succeeded()
+        self.watcher.probe(now, all_of_them=check.probe)
 
     def tell_root(self, change: RootChange) -> None:
+        root = change.root.path
         match change.state:
             case RootState.OFFLINE:
-                self._went_offline(change.root.path, change.trouble or _GONE)
+                self._went_offline(root, change.trouble or _NOT_THERE)
             case RootState.DEGRADED:
-                self.desk.tell(WatchDegraded(change.root.path, change.trouble or _GONE))
+                self.desk.tell(WatchDegraded(root, change.trouble or _NOT_THERE))
+            case RootState.ONLINE if change.trouble is not None:
+                self.desk.tell(WatchDegraded(root, change.trouble))
             case RootState.ONLINE:
-                self._came_back(change.root.path)
+                pass  # a directory lies there: the sweep that follows says whether it is ours
 
     def _trees(self, request: SweepRequest) -> list[Tree]:
         below = request.below
@@ -185,58 +266,22 @@ class Sweeps:
             return sorted(self.trees, key=lambda tree: tree.kind)
         return [t for t in self.trees if t.root == below or t.root in below.parents]
 
-    def _pass_on(self, news: TreeNews, *, whole: bool) -> None:
-        if whole and not self._note_root(news):
-            return
-        resting: list[Event] = []
-        for path, stamp in chain(news.found.added(), news.found.changed()):
-            if news.tree.kind == "models" and self._rests(path, stamp):
-                resting += self._found(path)
-            else:
-                self.notices.put(Noticed(path, Notice.CHANGED))
-            if len(resting) >= BATCH:
-                self._store(resting)
-                resting = []
-        for moved in news.found.moved:
-            if news.tree.kind == "models":
-                resting.append(ModelMoved(moved.after, moved.before, moved.now))
-            else:
-                self.notices.put(Noticed(moved.before, Notice.REMOVED))
-                self.notices.put(Noticed(moved.after, Notice.CHANGED))
-        self._store(resting)
-        for path, _ in news.found.removed():
-            self.notices.put(Noticed(path, Notice.REMOVED))
-        self._watch(news)
-        for path, trouble in news.troubles:
-            self._tell_once(path, trouble)
-        if whole:
-            self.on_swept(news.tree)
+    def _listened(self, reason: str) -> bool:
+        """Whether no notification was lost, or waits, since everything was last walked."""
+        if self.watcher is None:
+            return False
+        lost = self.watcher.overflows() + self.watcher.failures()
+        quiet = lost == self._lost and self.pending() == 0
+        self._lost = lost
+        return quiet and reason == TIMER and self.first_done.is_set()
 
-    def _store(self, events: Sequence[Event]) -> None:
-        self.desk.store(events)
-        if events:
-            self.desk.ring("index")
-
-    def _found(self, path: Path) -> list[Event]:
-        try:
-            return found_model(path)
-        except WatchmanError as error:
-            self._tell_once(path, error.trouble())
-            return []
-        except OSError as error:
-            # One file must not end the walk over all the others.
-            self._tell_once(path, reading_failed(error, path).trouble())
-            return []
-
-    def _rests(self, path: Path, stamp: Stamp) -> bool:
-        """Whether the file lies there so long, with nobody writing, that it need not settle."""
-        age = time.time() - max(stamp.mtime_ns, stamp.ctime_ns) / 1e9
-        return age > self.settle_seconds and being_written(path) is not True
-
-    def _watch(self, news: TreeNews) -> None:
+    def _watch(self, news: TreeNews, untold: int) -> None:
         """Watch what only a walk can find: directories behind links, and what the kernel missed."""
         if self.watcher is None:
             return
+        if untold and not self._uncovered.get(news.tree.root):
+            for change in self.watcher.missed(news.tree.root):
+                self.tell_root(change)
         for alias, real in news.linked:
             self.watcher.add(alias, real)
         lacking = self.watcher.uncovered(news.tree.root, news.directories)
@@ -250,46 +295,74 @@ class Sweeps:
 
     def misses(self, root: Path) -> bool:
         """Whether *root* is gone that held something."""
-        return root in self._offline
+        return root in self.reach.offline
 
     @property
     def uncovered(self) -> int:
         """How many directories the kernel should watch and does not."""
         return sum(self._uncovered.values())
 
-    def _note_root(self, news: TreeNews) -> bool:
-        """Tell once that a root went or came back; return whether it is there."""
-        if news.offline is not None:
-            self._went_offline(news.tree.root, news.offline)
-            return False
-        self._came_back(news.tree.root)
-        return True
+    # -- what is offline
 
-    def _went_offline(self, root: Path, trouble: Trouble) -> None:
+    def lacking(self) -> list[str]:
+        """Say which directories are not there that should be: watched for workflows, or known."""
+        workflows = {tree.root for tree in self.trees if tree.kind == "workflows"}
+        offline = self.reach.offline
+        return [
+            f"{place}: {why.cause}"
+            for place, why in offline.items()
+            if place in workflows or self._held(place)
+        ]
+
+    def _note_places(self, walked: Path, news: TreeNews) -> None:
+        """Tell what went offline and what came back, at and below the directory *walked*."""
+        away = news.out_of_reach()
+        for place in list(self.reach.offline):
+            if place not in away and place.is_relative_to(walked):
+                self._came_back(place)
+        for place, trouble in away.items():
+            if self._held(place):
+                self._signatures[place] = self._signature(place)
+                self._went_offline(place, trouble)
+
+    def _look_at_offline(self) -> None:
+        """Ask for a walk of what is offline, below a root, where something else lies by now."""
+        roots = {tree.root for tree in self.trees}
+        for place in self.reach.offline.keys() - roots:
+            if self._signature(place) != self._signatures.get(place):
+                below = place if place.is_dir() else place.parent
+                self.inbox.put(SweepRequest("directory", below))
+
+    def _signature(self, place: Path) -> tuple[int, ...] | None:
+        """Return what tells one directory from another that lies in its place."""
+        try:
+            seen = self.reach.at(place, Path.stat)
+        except OSError:
+            return None
+        return seen.st_dev, seen.st_ino, seen.st_mtime_ns
+
+    def _went_offline(self, place: Path, trouble: Trouble) -> None:
         """Tell once, unless the root is one that need not exist and never held anything."""
-        if root in self._offline:
+        if place in self.reach.offline:
             return
-        tree = next((tree for tree in self.trees if tree.root == root), None)
-        if tree is not None and tree.optional:
-            known = self.reader.read(lambda c: models.below(c, root))
-            if not known:
-                return
-        self._offline[root] = trouble
-        self.desk.tell(RootOffline(root, trouble))
+        tree = next((tree for tree in self.trees if tree.root == place), None)
+        if tree is not None and tree.optional and not self._held(place):
+            return
+        self.reach.offline = {**self.reach.offline, place: trouble}
+        self.desk.store([RootOffline(place, trouble)])
 
-    def _came_back(self, root: Path) -> None:
-        if self._offline.pop(root, None) is not None:
-            self.desk.tell(RootOnline(root))
+    def _held(self, place: Path) -> bool:
+        return self.reader.read(lambda c: models.any_row(c, place))
 
-    def _tell_once(self, path: Path, trouble: Trouble) -> None:
-        if (path, trouble.code) not in self._told:
-            self._told.add((path, trouble.code))
-            self.desk.tell(ErrorMet(trouble, path))
+    def _came_back(self, place: Path) -> None:
+        if place in self.reach.offline:
+            left = {path: why for path, why in self.reach.offline.items() if path != place}
+            self.reach.offline = left
+            self._signatures.pop(place, None)
+            self.desk.store([RootOnline(place)])
 
 
 _Request = SweepRequest | Check | Stop
-
-_GONE = Trouble("root-offline", "A watched directory is not there.", "Connect its drive.")
 
 
 def _drained(inbox: SimpleQueue[_Request]) -> Iterator[_Request]:

@@ -10,6 +10,11 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+MISSED_SECONDS = 26 * 3600.0
+"""A daily run that is so long ago was missed."""
+CATCH_UP_SECONDS = 900.0
+"""After the start, so that whoever starts the machine has it for a while."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timer:
@@ -21,6 +26,8 @@ class Timer:
     """Runs on the scheduler's thread, so it only puts."""
     jitter: float = 0.0
     """Seconds by which a run may come earlier or later."""
+    hour: int | None = None
+    """Run once a day at this hour of local time, whatever *seconds* says."""
 
 
 class Timers:
@@ -40,6 +47,9 @@ class Timers:
         )
         now = time.time()
         for timer in timers:
+            if timer.hour is not None:
+                self._daily(timer, timer.hour, last.get(timer.name), now)
+                continue
             due = max(now, last.get(timer.name, now) + timer.seconds)
             self._scheduler.add_job(
                 timer.put,
@@ -50,6 +60,25 @@ class Timers:
                 id=timer.name,
                 replace_existing=True,
             )
+
+    def _daily(self, timer: Timer, hour: int, last: float | None, now: float) -> None:
+        """Have *timer* run at that hour, and soon where it was missed while we did not run."""
+        local = datetime.fromtimestamp(now).astimezone()
+        due = local.replace(hour=hour, minute=0, second=0, microsecond=0)
+        due += timedelta(days=due <= local)
+        if last is not None and now - last > MISSED_SECONDS:
+            due = local + timedelta(seconds=CATCH_UP_SECONDS)
+        self._scheduler.add_job(
+            timer.put,
+            "cron",
+            hour=hour,
+            minute=0,
+            timezone=None,  # that of the machine, with its summer time
+            jitter=timer.jitter or None,
+            next_run_time=due,
+            id=timer.name,
+            replace_existing=True,
+        )
 
     def start(self) -> None:
         self._scheduler.start()

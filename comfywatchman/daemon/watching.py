@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.tally import Tally
-from comfywatchman.disk.files import look
+from comfywatchman.disk.answering import Silent
+from comfywatchman.disk.errors import reading_failed
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.messages import (
+    ErrorMet,
     Event,
-    ModelCorrupt,
     ModelFound,
-    ModelMoved,
     ModelRemoved,
     WatchOverflowed,
     WorkflowRemoved,
     WorkflowSettled,
 )
+from comfywatchman.inventory import fetched_beside
 from comfywatchman.pipeline.desk import Desk
+from comfywatchman.pipeline.moving import moved
+from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.sweeping import found_model, is_workflow_file
-from comfywatchman.state import models, workflows
+from comfywatchman.state.lookups import Lookups
 from comfywatchman.watch.glimpse import glimpse
 from comfywatchman.watch.notice import Notice, Noticed
 from comfywatchman.watch.settle import Rule, Settling
@@ -35,15 +40,22 @@ from comfywatchman.watch.settle import Rule, Settling
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Reader
 
+NOBODY_TELLS_SECONDS = 5.0
+"""How long a model must rest at least where nobody can tell whether it is still being written."""
+
 LEAVING_SECONDS = 3.0
 """How long a removed model keeps its row: a rename is a removal and an arrival."""
 
 MOST_AT_ONCE = 500
 """Notices taken in before the settled ones are looked at again."""
 
-
 FAILURE = "failure"
 """Why a sweep is asked for that waits for the next check: what failed just now fails again."""
+
+TIMER = "timer"
+"""Why everything is walked from time to time."""
+POLL = "poll"
+"""Why a directory is walked in which no notification tells anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,8 @@ class SweepRequest:
 
     reason: str
     below: Path | None = None
+    believe: bool = False
+    """What is missing was removed, also where its drive may only not be there: a person says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +92,37 @@ class Watching:
     settling: Settling
     is_model: Callable[[str], bool]
     tally: Tally
+    reach: Reach = field(default_factory=Reach)
     heartbeat: float = field(default_factory=time.time)
     _leaving: dict[Path, float] = field(default_factory=dict)
     _failures: Failures = field(default_factory=lambda: Failures("settle"))
+    _in_workflows: tuple[str, ...] = field(init=False)
+    _in_models: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._in_workflows = _prefixes(self.workflow_dirs)
+        self._in_models = _prefixes(self.model_roots)
 
     def run(self) -> None:
         while True:
             self.heartbeat = time.time()
-            try:
-                notice = self.inbox.get(timeout=self._pause())
-            except Empty:
-                notice = None
-            for _ in range(MOST_AT_ONCE):
+            notices = self._taken()
+            for notice, following in zip_longest(notices, notices[1:]):
                 if isinstance(notice, Stop):
                     return
-                if notice is None:
-                    break
-                self._attempt(partial(self._take, notice))
-                try:
-                    notice = self.inbox.get_nowait()
-                except Empty:
-                    notice = None
-            else:
-                if notice is not None:
-                    self.inbox.put(notice)
+                # The same again: what follows is looked at later than both were told.
+                if notice != following:
+                    self._attempt(partial(self._take, notice))
             self._attempt(self._hand_over)
+
+    def _taken(self) -> list[Noticed | Stop]:
+        """Return what waits, or comes until there is something to look at."""
+        found: list[Noticed | Stop] = []
+        with suppress(Empty):
+            found.append(self.inbox.get(timeout=self._pause()))
+            while len(found) < MOST_AT_ONCE:
+                found.append(self.inbox.get_nowait())
+        return found
 
     def _attempt(self, step: Callable[[], None]) -> None:
         """Do *step*; what is lost when it fails, the next sweep finds."""
@@ -135,8 +155,8 @@ class Watching:
     def _changed(self, path: Path, *, renamed: bool) -> None:
         if self._kind(path) is not None:
             self._leaving.pop(path, None)
-            self.settling.note(path, time.monotonic(), glimpse, renamed)
-        elif path.is_symlink() and path.is_dir():
+            self.settling.note(path, time.monotonic(), self._glimpse, renamed)
+        elif self._is_linked_directory(path):
             self.sweeps.put(SweepRequest("directory", path))
 
     def _removed(self, path: Path) -> None:
@@ -145,22 +165,45 @@ class Watching:
         self._leaving[path] = time.monotonic() + (
             LEAVING_SECONDS if self._kind(path) == "models" else 0.0
         )
+        beside = fetched_beside(path.name)
+        if beside is not None:
+            # Whoever fetched the file is done with it, and need not have touched it since.
+            self._changed(path.with_name(beside), renamed=False)
+
+    def _is_linked_directory(self, path: Path) -> bool:
+        try:
+            return self.reach.at(path, lambda link: link.is_symlink() and link.is_dir())
+        except OSError:
+            return False  # it is met again by the next sweep
+
+    def _glimpse(self, path: Path) -> tuple[Stamp, bool | None] | None:
+        """Look at a path; one that does not answer is found again by the sweep when it does."""
+        try:
+            return self.reach.at(path, glimpse)
+        except Silent:
+            return None
 
     def _kind(self, path: Path) -> str | None:
-        if is_workflow_file(path.name) and _below(path, self.workflow_dirs):
+        name, text = path.name, str(path)
+        if is_workflow_file(name) and text.startswith(self._in_workflows):
             return "workflows"
-        if self.is_model(path.name) and _below(path, self.model_roots):
+        if self.is_model(name) and text.startswith(self._in_models):
             return "models"
         return None
 
     def _hand_over(self) -> None:
         now = time.monotonic()
         events: list[Event] = []
-        for path in self.settling.settled(now, glimpse):
-            events += self._settled(path)
-        for path in [path for path, due in self._leaving.items() if due <= now]:
-            del self._leaving[path]
-            events += self._left(path)
+        settled = self.settling.settled(now, self._glimpse)
+        left = [path for path, due in self._leaving.items() if due <= now]
+        if settled or left:
+            with self.reader.connect() as connection:
+                known = Lookups(connection)
+                for path in settled:
+                    events += self._settled(path, known)
+                for path in left:
+                    del self._leaving[path]
+                    events += self._left(path, known)
         self.desk.store(events)
         if events:
             self._failures.passed()
@@ -169,50 +212,48 @@ class Watching:
         for directory in self.settling.dirty_directories():
             self.sweeps.put(SweepRequest("crowded", directory))
 
-    def _settled(self, path: Path) -> list[Event]:
+    def _settled(self, path: Path, known: Lookups) -> list[Event]:
         try:
-            stamp = look(path)
+            stamp = self.reach.look(path)
             if stamp is None:
                 return []
             if self._kind(path) == "workflows":
-                return self._settled_workflow(path, stamp)
-            return self._settled_model(path, stamp)
+                same = known.workflow(path) == stamp
+                return [] if same else [WorkflowSettled(path, stamp.size)]
+            return self._settled_model(path, stamp, known)
         except WatchmanError as error:
-            return [ModelCorrupt(path, error.trouble())] if self._kind(path) == "models" else []
+            return [ErrorMet(error.trouble(), path)]
+        except OSError as error:
+            return [ErrorMet(reading_failed(error, path).trouble(), path)]
 
-    def _settled_workflow(self, path: Path, stamp: Stamp) -> list[Event]:
-        known = self.reader.read(lambda c: workflows.stamp_of(c, path))
-        return [] if known == stamp else [WorkflowSettled(path, stamp.size)]
-
-    def _settled_model(self, path: Path, stamp: Stamp) -> list[Event]:
-        known = self.reader.read(lambda c: models.one(c, path))
-        if known is not None and known.stamp == stamp and known.whole:
+    def _settled_model(self, path: Path, stamp: Stamp, known: Lookups) -> list[Event]:
+        row = known.model(path)
+        if row == (stamp, True):
             return []
-        before = self._former_path(path, stamp) if known is None else None
+        before = self._former_path(path, stamp, known) if row is None else None
         if before is not None:
             self._leaving.pop(before, None)
-            return [ModelMoved(path, before, stamp)]
-        return found_model(path)
+            return [moved(self.reader, path, before, stamp)]
+        return self.reach.at(path, found_model)
 
-    def _former_path(self, path: Path, stamp: Stamp) -> Path | None:
+    def _former_path(self, path: Path, stamp: Stamp, known: Lookups) -> Path | None:
         """Return where this very file was a moment ago, if it was renamed to *path*."""
-        for row in self.reader.read(lambda c: models.same_inode(c, stamp)):
-            if row.path != path and row.whole and look(row.path) is None:
-                return row.path
+        for other in known.whole_models_like(stamp):
+            if other != path and self.reach.look(other) is None:
+                return other
         return None
 
-    def _left(self, path: Path) -> list[Event]:
+    def _left(self, path: Path, known: Lookups) -> list[Event]:
         """Believe a removal only when a look at the disk confirms it."""
         try:
-            if look(path) is not None:
+            if self.reach.look(path) is not None:
                 return []
         except WatchmanError:
             return []
-        with self.reader.connect() as connection:
-            return [
-                *(ModelRemoved(gone) for gone in models.below(connection, path)),
-                *(WorkflowRemoved(gone) for gone in workflows.below(connection, path)),
-            ]
+        return [
+            *(ModelRemoved(gone) for gone in known.models_below(path)),
+            *(WorkflowRemoved(gone) for gone in known.workflows_below(path)),
+        ]
 
 
 def rule_for(workflow_dirs: Sequence[Path], settle_seconds: float) -> Callable[[Path], Rule]:
@@ -220,14 +261,16 @@ def rule_for(workflow_dirs: Sequence[Path], settle_seconds: float) -> Callable[[
     written again; a model for the whole time, since reading it costs.
     """
     workflow = Rule(min(0.05, settle_seconds), min(0.5, settle_seconds), max(3.0, settle_seconds))
-    model = Rule(settle_seconds, settle_seconds)
+    model = Rule(settle_seconds, max(settle_seconds, NOBODY_TELLS_SECONDS))
+    inside = _prefixes(workflow_dirs)
 
     def rule(path: Path) -> Rule:
-        named = is_workflow_file(path.name) and _below(path, workflow_dirs)
+        named = is_workflow_file(path.name) and str(path).startswith(inside)
         return workflow if named else model
 
     return rule
 
 
-def _below(path: Path, roots: Sequence[Path]) -> bool:
-    return any(root in path.parents for root in roots)
+def _prefixes(roots: Sequence[Path]) -> tuple[str, ...]:
+    """Return how the path of whatever lies below one of *roots* begins."""
+    return tuple(f"{root}/" for root in roots)

@@ -13,28 +13,29 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from comfywatchman.daemon.model_lines import model_lines
 from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.domain.jobs import FetchModel
 from comfywatchman.domain.messages import (
     DownloadFailed,
+    DownloadPaused,
     DownloadProgressed,
     DownloadRetrying,
     DownloadStarted,
     ErrorMet,
     Event,
-    FetchModel,
     ModelPlaced,
     ReferenceUnresolved,
     RootOffline,
 )
-from comfywatchman.domain.references import Analysis
+from comfywatchman.pipeline.node_types import StoredTypes, missing_nodes
 from comfywatchman.pipeline.views import with_answers
-from comfywatchman.report.render import candidate_row
+from comfywatchman.report.render import WorkflowRow, candidate_row, workflow_row
 from comfywatchman.server.window import (
     ChoiceLine,
     DownloadLine,
     ErrorLine,
     JobLine,
-    ModelLine,
     ModelPage,
     Readiness,
     ReferenceLine,
@@ -44,7 +45,7 @@ from comfywatchman.server.window import (
     choice_id,
     workflow_id,
 )
-from comfywatchman.state import jobs, models, store, workflows
+from comfywatchman.state import jobs, models, placed, store, workflows
 from comfywatchman.state.jobs import JobRow
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 
 MOST_ERRORS = 100
 OPEN_STATES = (jobs.WAITING, jobs.RUNNING)
-_UNLISTED: tuple[tuple[str, str] | None, ...] = (None,)
-"""How a file counts that no folder lists: once, without a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,7 @@ class Transfer:
     size: int | None
     done: int
     bytes_per_second: float = 0.0
+    remaining_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -87,9 +87,14 @@ class Live:
                 before = self.transfers.get((event.folder, event.name))
                 if before is not None:
                     self.transfers[event.folder, event.name] = Transfer(
-                        before.source, before.host, event.size, event.done, event.bytes_per_second
+                        before.source,
+                        before.host,
+                        event.size,
+                        event.done,
+                        event.bytes_per_second,
+                        event.remaining_seconds,
                     )
-            case ModelPlaced(folder=folder, name=name):
+            case ModelPlaced(folder=folder, name=name) | DownloadPaused(folder=folder, name=name):
                 self.transfers.pop((folder, name), None)
             case (
                 DownloadFailed(folder=folder, name=name, trouble=trouble)
@@ -148,6 +153,7 @@ class View:
             for change in self.running.watcher.states()
             if change.trouble is not None and change.state.value == "degraded"
         ]
+        lacking += self.running.sweeps.lacking()
         return lacking
 
     def status(self) -> Status:
@@ -171,21 +177,26 @@ class View:
         )
         if running is None:
             return nothing_yet
+        measuring = running.engine.standing()
         with running.engine.reader.connect() as connection:
             sizes = list(models.sizes(connection))
-            backlog = models.backlog(connection)
             return replace(
                 nothing_yet,
                 comfyui_root=str(running.place.comfyui_root),
+                comfyui_up=running.nodes.up,
                 workflows=workflows.counts(connection),
                 references=workflows.reference_counts(connection),
                 models=len(sizes),
                 model_bytes=sum(size for _, size in sizes),
                 jobs=_by_state(jobs.counts(connection)),
-                downloads=len(self.live.transfers),
+                downloads=jobs.counts(connection).get(("fetch", jobs.RUNNING), 0),
+                unverifiable=len(placed.unverifiable(connection)),
                 choices=len(workflows.open_choices(connection)),
-                hash_backlog_files=backlog[0],
-                hash_backlog_bytes=backlog[1],
+                hash_backlog_files=measuring.files,
+                hash_backlog_bytes=measuring.size,
+                hash_bytes_per_second=round(measuring.bytes_per_second),
+                hash_remaining_seconds=measuring.remaining_seconds,
+                hash_paused=measuring.paused,
                 roots=tuple(self._roots(running)),
             )
 
@@ -206,37 +217,35 @@ class View:
     def workflows(self) -> Sequence[WorkflowLine]:
         if self.running is None:
             return ()
-        known = self.running.engine.reader.read(workflows.lines)
-        lines = [_workflow(line) for line in known]
+        serving = self.running.nodes.serving
+        with self.running.engine.reader.connect() as connection:
+            known = workflows.lines(connection)
+            absent = missing_nodes(connection, serving)
+        lines = [_workflow(line, absent.get(line.path, ())) for line in known]
         return sorted(lines, key=lambda line: (line.state == "ready", line.path))
 
-    def workflow(self, workflow_id: str) -> Analysis | None:
+    def workflow(self, workflow_id: str) -> WorkflowRow | None:
         if self.running is None:
             return None
+        serving = self.running.nodes.serving
         with self.running.engine.reader.connect() as connection:
             for path in workflows.paths(connection):
                 if _id(path) == workflow_id:
                     found = workflows.one(connection, path)
-                    return None if found is None else with_answers(connection, found)
+                    if found is None:
+                        return None
+                    types = StoredTypes(connection, serving)
+                    return workflow_row(with_answers(connection, found), True, types)
         return None
 
-    def models(self, folder: str | None, limit: int, offset: int) -> ModelPage:
+    def models(
+        self, folder: str | None, limit: int, offset: int, *, troubles: bool = False
+    ) -> ModelPage:
         if self.running is None:
             return ModelPage(models=(), total=0)
         folders = self.running.place.layout.folders
-        lines = [
-            ModelLine(
-                path=str(file.path),
-                folder=listed[0] if listed else None,
-                name=listed[1] if listed else file.path.name,
-                size=file.size,
-                sha256=file.sha256,
-                whole=file.whole,
-            )
-            for file in self.running.engine.reader.read(models.every)
-            for listed in (tuple(folders.named(file.path)) or _UNLISTED)
-            if folder is None or (listed is not None and listed[0] == folder)
-        ]
+        with self.running.engine.reader.connect() as connection:
+            lines = model_lines(connection, folders, folder, troubles=troubles)
         return ModelPage(models=tuple(lines[offset : offset + limit]), total=len(lines))
 
     def references(self) -> Sequence[ReferenceLine]:
@@ -294,9 +303,11 @@ class View:
             done=transfer.done if transfer else 0,
             size=transfer.size if transfer else job.sources[0].size,
             bytes_per_second=transfer.bytes_per_second if transfer else 0.0,
+            remaining_seconds=transfer.remaining_seconds if transfer else None,
             source=job.sources[0].backend,
-            host=row.host,
+            host=transfer.host if transfer else row.host,
             job=row.id,
+            priority=row.priority,
         )
 
     def choices(self) -> Sequence[ChoiceLine]:
@@ -348,7 +359,7 @@ def job_line(row: JobRow) -> JobLine:
     )
 
 
-def _workflow(line: workflows.Line) -> WorkflowLine:
+def _workflow(line: workflows.Line, missing_nodes: tuple[str, ...]) -> WorkflowLine:
     return WorkflowLine(
         id=_id(line.path),
         path=str(line.path),
@@ -357,6 +368,7 @@ def _workflow(line: workflows.Line) -> WorkflowLine:
         lacking=line.lacking,
         analyzed_at=_time(line.analyzed_at),
         error=line.trouble,
+        missing_nodes=missing_nodes,
     )
 
 

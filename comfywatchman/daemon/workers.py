@@ -31,7 +31,6 @@ class Worker(threading.Thread):
         desk: Desk,
         stop: threading.Event,
         *,
-        per_host: int | None = None,
         when_idle: Callable[[], None] | None = None,
         pause_seconds: float = DISK_PAUSE_SECONDS,
     ) -> None:
@@ -40,7 +39,6 @@ class Worker(threading.Thread):
         self._step = step
         self._desk = desk
         self._stop_event = stop
-        self._per_host = per_host
         self._when_idle = when_idle
         self._pause_seconds = pause_seconds
         self._failures = Failures(kind)
@@ -72,7 +70,7 @@ class Worker(threading.Thread):
             WatchmanError: the state cannot be written; what became of the job is kept for later.
         """
         if self._undone is None:
-            row = self._desk.take(self._kind, per_host=self._per_host)
+            row = self._desk.take(self._kind)
             if row is None:
                 return False
             self._undone = self._carried_out(row)

@@ -14,14 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from comfywatchman.disk.errors import ABSENT, reading_failed
-from comfywatchman.domain.errors import FileUnreadable, Interrupted
+from comfywatchman.disk.reading import read_through
+from comfywatchman.domain.errors import FileUnreadable
 from comfywatchman.domain.files import Measured, Stamp
-
-BLOCK = 1 << 20
-"""Bytes read at once; measured, the size hardly matters from 64 KiB up."""
-
-_DROP_EVERY = 32 << 20
-"""Bytes after which the page cache is told to forget what was read."""
 
 _NETWORK_TYPES = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "lustre", "gfs", "ocfs")
 """File systems whose answer to a lease speaks of the server's mood and not of writers."""
@@ -53,16 +48,26 @@ def look(path: Path) -> Stamp | None:
 
 
 def being_written(path: Path) -> bool | None:
-    """Say whether somebody has *path* open for writing; ``None`` where nobody can tell.
-
-    A read lease is granted exactly when there is no writer, a shared writable mapping included.
-    Source: fcntl(2), F_SETLEASE.
-    """
+    """Say whether somebody has *path* open for writing; ``None`` where nobody can tell."""
     if sys.platform != "linux":
         return None
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:
+        return None
+    try:
+        return has_writer(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def has_writer(descriptor: int) -> bool | None:
+    """Say the same of a file that is open for reading and nothing else.
+
+    A read lease is granted exactly when there is no writer, a shared writable mapping included.
+    Source: fcntl(2), F_SETLEASE.
+    """
+    if sys.platform != "linux":
         return None
     try:
         # Whoever opens the file while we hold the lease makes the kernel send us a signal. Its
@@ -76,8 +81,6 @@ def being_written(path: Path) -> bool | None:
     else:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         return False
-    finally:
-        os.close(descriptor)
 
 
 def _on_network(device: int) -> bool:
@@ -114,13 +117,17 @@ def measure(
         DiskFailed: the disk answered with an error.
         Interrupted: *stop* was set.
     """
-    if isinstance(source, int):
-        return _measure(source, Path(f"/dev/fd/{source}"), on_block, stop)
-    descriptor = open_regular(source)
+    path = Path(f"/dev/fd/{source}") if isinstance(source, int) else source
+    descriptor = source if isinstance(source, int) else open_regular(source)
+    digest = hashlib.sha256()
     try:
-        return _measure(descriptor, source, on_block, stop)
+        size = read_through(
+            descriptor, path, lambda block, _: digest.update(block), on_block=on_block, stop=stop
+        )
     finally:
-        os.close(descriptor)
+        if not isinstance(source, int):
+            os.close(descriptor)
+    return Measured(size, digest.hexdigest())
 
 
 def open_regular(path: Path, flags: int = 0) -> int:
@@ -138,55 +145,6 @@ def open_regular(path: Path, flags: int = 0) -> int:
         os.close(descriptor)
         raise FileUnreadable(f"{path} is no regular file.", remedy="Name a file.")
     return descriptor
-
-
-def _measure(
-    descriptor: int,
-    path: Path,
-    on_block: Callable[[int], None] | None,
-    stop: threading.Event | None,
-) -> Measured:
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(BLOCK))
-    done = 0
-    try:
-        polite = hasattr(os, "posix_fadvise") and not _cached(descriptor)
-        while count := os.preadv(descriptor, [buffer], done):
-            digest.update(buffer[:count])
-            done += count
-            if polite and done % _DROP_EVERY < BLOCK:
-                # From offset 0 each time: advice for single chunks left nearly all of it cached.
-                os.posix_fadvise(descriptor, 0, done, os.POSIX_FADV_DONTNEED)
-            if on_block is not None:
-                on_block(done)
-            if stop is not None and stop.is_set():
-                raise Interrupted(
-                    f"Reading {path} was stopped after {done} bytes.",
-                    remedy="It is read again later; nothing to do.",
-                )
-        if polite:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    except OSError as error:
-        raise reading_failed(error, path) from error
-    return Measured(done, digest.hexdigest())
-
-
-def _cached(descriptor: int) -> bool:
-    """Sample whether most of the file is in the page cache already; ``False`` if we cannot tell."""
-    flag = getattr(os, "RWF_NOWAIT", None)
-    size = os.fstat(descriptor).st_size
-    if flag is None or size == 0:
-        return False
-    samples = 16
-    present = 0
-    for number in range(samples):
-        try:
-            present += os.preadv(descriptor, [bytearray(1)], size * number // samples, flag)
-        except BlockingIOError:
-            continue
-        except OSError:
-            return False
-    return present > samples // 2
 
 
 def free_bytes(path: Path) -> int:

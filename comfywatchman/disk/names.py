@@ -117,14 +117,14 @@ def open_beneath(
         UnsafeName: a link below the root leads out of every given root.
         FolderNotWritable, DiskFailed, DiskFull
     """
-    trusted = [_resolved(place) for place in (root, *also)]
+    trusted = [resolved(place) for place in (root, *also)]
     base, parts = trusted[0], relative.parts[:-1]
     for _ in range(_MOST_LINKS):
         walked = _walk(base, parts, create)
         if isinstance(walked, int):
             return walked
         link, rest = walked
-        target = _resolved(link)
+        target = resolved(link)
         home = next((place for place in trusted if target.is_relative_to(place)), None)
         if home is None:
             raise _leads_away(link, target, root)
@@ -132,8 +132,12 @@ def open_beneath(
     raise _leads_away(root / relative, base, root)
 
 
-def _resolved(path: Path) -> Path:
-    return Path(os.path.realpath(path))
+def resolved(path: Path) -> Path:
+    """Return where *path* leads; one that changes while it is looked at leads to itself."""
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:  # a link that is none any more by the time it is read
+        return path
 
 
 def _walk(base: Path, parts: Sequence[str], create: bool) -> int | tuple[Path, Sequence[str]]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from comfywatchman.disk.errors import reading_failed, writing_failed
-from comfywatchman.disk.files import BLOCK
+from comfywatchman.disk.reading import BLOCK
 from comfywatchman.domain.errors import BeingFetched, Interrupted, NameTaken
 from comfywatchman.domain.files import Measured
 
@@ -26,9 +26,12 @@ _TRIES = 8
 class Part:
     """An open part, locked for us alone; bytes are only ever appended."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, directory: int) -> None:
         self.path = path
+        """How errors call it; the file may have moved since."""
         self.descriptor = descriptor
+        self.directory = directory
+        """Open as well, so that nobody can lead us to another file of that name."""
         self.size = os.fstat(descriptor).st_size
 
     def append(self, data: bytes | memoryview) -> None:
@@ -59,26 +62,62 @@ class Part:
             raise writing_failed(error, self.path) from error
         self.size = 0
 
+    def free_bytes(self) -> int:
+        """Return how many bytes we may still write where it lies.
+
+        Raises:
+            DiskFailed
+        """
+        try:
+            volume = os.fstatvfs(self.descriptor)
+        except OSError as error:
+            raise reading_failed(error, self.path) from error
+        return volume.f_bavail * volume.f_frsize
+
+    def is_named(self) -> bool:
+        """Whether the file still has its name, and no other."""
+        try:
+            named = os.stat(self.path.name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        opened = os.fstat(self.descriptor)
+        same = (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+        return same and opened.st_nlink == 1
+
+    def remove(self) -> None:
+        """Take its name away, if it still is the file of that name.
+
+        Raises:
+            FolderNotWritable, DiskFailed
+        """
+        try:
+            if self.is_named():
+                os.unlink(self.path.name, dir_fd=self.directory)
+        except OSError as error:
+            raise writing_failed(error, self.path) from error
+
 
 @contextmanager
-def open_part(path: Path) -> Iterator[Part]:
-    """Open *path* for us alone, with the bytes that an earlier try left in it.
+def open_part(directory: int, path: Path) -> Iterator[Part]:
+    """Open the part *path* for us alone, with the bytes that an earlier try left in it.
 
-    Missing directories are made, 0755 under the umask. The file is made 0644 under the umask and
-    keeps that mode when it gets its name.
+    The file is made 0644 under the umask and keeps that mode when it gets its name.
+
+    Args:
+        directory: open, and the one that *path* lies in; it is left open.
+        path: its last component is the name in *directory*, all of it is for errors.
 
     Raises:
-        BeingFetched: another process has it locked.
+        BeingFetched: another process, or another thread, has it locked.
         NameTaken: something lies there that we did not make: a link, a pipe, another's file.
         FolderNotWritable, DiskFull, DiskFailed
     """
     try:
-        make_directories(path.parent)
-        descriptor = _opened_alone(path)
+        descriptor = _opened_alone(directory, path)
     except OSError as error:
         raise writing_failed(error, path) from error
     try:
-        yield Part(path, descriptor)
+        yield Part(path, descriptor, directory)
     finally:
         os.close(descriptor)
 
@@ -98,12 +137,12 @@ def make_directories(directory: Path) -> None:
             each.mkdir(mode=0o755)
 
 
-def _opened_alone(path: Path) -> int:
+def _opened_alone(directory: int, path: Path) -> int:
     for _ in range(_TRIES):
-        descriptor = _opened(path)
+        descriptor = _opened(directory, path)
         try:
             lock(descriptor, path)
-            if _is_ours(descriptor, path):
+            if _is_ours(descriptor, directory, path):
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -112,16 +151,24 @@ def _opened_alone(path: Path) -> int:
     raise _not_ours(path, "changes again and again")
 
 
-def _opened(path: Path) -> int:
+def _opened(directory: int, path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        return os.open(path, flags, 0o644)
+        return os.open(path.name, flags, 0o644, dir_fd=directory)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR}:
             raise _not_ours(path, "is a link, a directory or a pipe") from error
-        if error.errno == errno.EACCES and path.exists():
+        if error.errno == errno.EACCES and _is_there(directory, path.name):
             raise _not_ours(path, "belongs to somebody else") from error
         raise
+
+
+def _is_there(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def lock(descriptor: int, path: Path) -> None:
@@ -142,7 +189,7 @@ def lock(descriptor: int, path: Path) -> None:
             raise
 
 
-def _is_ours(descriptor: int, path: Path) -> bool:
+def _is_ours(descriptor: int, directory: int, path: Path) -> bool:
     """Whether the locked file still has its name; one with a second name is let go of.
 
     A part with two names is one whose process died between giving it its final name and taking
@@ -154,13 +201,13 @@ def _is_ours(descriptor: int, path: Path) -> bool:
     if opened.st_uid != os.geteuid():
         raise _not_ours(path, "belongs to somebody else")
     try:
-        named = path.lstat()
+        named = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
     if (named.st_dev, named.st_ino) != (opened.st_dev, opened.st_ino):
         return False
     if opened.st_nlink > 1:
-        path.unlink()
+        os.unlink(path.name, dir_fd=directory)
         return False
     return True
 

@@ -7,7 +7,6 @@ import errno
 import os
 import stat
 import sys
-from pathlib import Path
 
 from comfywatchman.disk.files import fsync_directory
 
@@ -16,26 +15,15 @@ NO_HARD_LINKS = frozenset(
 )
 _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
 
+_NO_PROC = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EXDEV})
+"""Without ``/proc`` an open file cannot be named by its descriptor."""
+
 _RENAME_NOREPLACE = 1
 """Source: renameat2(2)."""
 
 
-def publish(staged: Path, final: Path) -> None:
-    """Give *staged* its *final* name in the same directory.
-
-    See `publish_in` for promises and errors.
-    """
-    if staged.parent != final.parent:
-        raise ValueError("staged and final names lie in one directory")
-    directory = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        publish_in(directory, staged.name, final.name)
-    finally:
-        os.close(directory)
-
-
-def publish_in(directory: int, staged: str, final: str) -> None:
-    """Give *staged* its *final* name; both are names in the open *directory*.
+def publish(directory: int, staged: str, final: str, descriptor: int) -> None:
+    """Give the open file *descriptor* its *final* name; both are names in the open *directory*.
 
     Whenever the power goes, *final* is absent or whole. Only where there are neither hard links
     nor a rename that refuses to replace can it be left empty.
@@ -44,14 +32,32 @@ def publish_in(directory: int, staged: str, final: str) -> None:
         FileExistsError: something has the final name already; *staged* is untouched.
         OSError: the disk failed; *staged* is untouched.
     """
-    descriptor = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    os.fsync(descriptor)
+    _refuse_executable(descriptor)
     try:
-        os.fsync(descriptor)
-        _refuse_executable(descriptor)
-    finally:
-        os.close(descriptor)
-    move_new((directory, staged), (directory, final))
+        _link_open(descriptor, directory, final)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        gone = os.fstat(descriptor).st_nlink == 0
+        if gone or error.errno not in NO_HARD_LINKS | _NO_PROC:
+            raise
+        move_new((directory, staged), (directory, final))
+    else:
+        # The new name first: were only the removal of the old one to survive, both would be gone.
+        fsync_directory(directory)
+        os.unlink(staged, dir_fd=directory)
     fsync_directory(directory)
+
+
+def _link_open(descriptor: int, directory: int, name: str) -> None:
+    """Give an open file a name: whatever lies under its old name by now is not what we linked.
+
+    Source: linkat(2), the note on ``/proc/self/fd``.
+    """
+    if sys.platform != "linux":
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=directory, follow_symlinks=True)
 
 
 def move_new(staged: tuple[int, str], final: tuple[int, str]) -> None:

@@ -5,7 +5,6 @@ No model is loaded, nothing is unpickled or unpacked, and what is read is bounde
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import zipfile
@@ -14,34 +13,36 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-import msgspec
-
 from comfywatchman.disk import gguf
 from comfywatchman.disk.errors import reading_failed
 from comfywatchman.disk.files import open_regular
+from comfywatchman.disk.heads.safetensors import (
+    LARGEST_HEADER,
+    Entries,
+    Header,
+    NotSafetensorsError,
+    UnreadHeaderError,
+    header_length,
+    read_header,
+    tiled,
+)
 from comfywatchman.domain.files import MODEL_SUFFIXES
 
 _HEAD = 4096
-_LARGEST_HEADER = 100_000_000
-"""The safetensors library refuses more (tensor.rs, MAX_HEADER_SIZE)."""
-
-_READ_HEADER = 16 << 20
-"""What we read of it: a hundred thousand tensors need 11 MB; more is somebody's joke."""
-
-_DTYPE_BITS = {
-    "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8,
-    "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
-    "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
-}  # fmt: skip
-"""Source: safetensors 0.8.0, tensor.rs. Newer ones will come, so an unknown one is a warning."""
-
 _PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<script")
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 _WANTED_KIND = {".safetensors": "safetensors", ".sft": "safetensors", ".gguf": "gguf"}
-_PICKLE_SUFFIXES = frozenset({".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl"})
+PICKLE_SUFFIXES = frozenset({".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl"})
 _MOST_ZIP_DIRECTORY = 16 << 20
 _ZIP_TAIL = (64 << 10) + 22
 _SHORT_MESSAGE = 4096
+
+_PEEK = 4096
+_TAIL_FROM = 1 << 20
+"""Bytes of zeros from which on a tail is called unwritten."""
+_STEP = 1 << 20
+_LOOK_BACK = 256 << 20
+_SLACK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,6 @@ class Structure:
     missing_bytes: int | None = None
     """How many bytes are to come, where the file says so."""
     warnings: tuple[str, ...] = ()
-
-
-_Header = msgspec.json.Decoder(dict[str, dict[str, str | list[int]]])
 
 
 def examine(source: Path | int, suffix: str) -> Structure:
@@ -81,6 +79,19 @@ def examine(source: Path | int, suffix: str) -> Structure:
             return _judged(_examine(file, os.fstat(descriptor).st_size), suffix.lower())
     except OSError as error:
         raise reading_failed(error, path) from error
+
+
+def zeros_at_end(descriptor: int) -> int:
+    """Return how many zeros end an open file: 0 where they are no more than any file may have.
+
+    For formats that do not tell how long their weights are; a safetensors header does.
+    """
+    with open(descriptor, "rb", closefd=False) as file:
+        size = os.fstat(descriptor).st_size
+        if size < _TAIL_FROM or any(_tail(file, size, _PEEK)):
+            return 0
+        zeros = size - _zeros_from(file, size, 0)
+    return zeros if zeros >= max(_TAIL_FROM, size >> 6) else 0
 
 
 def kind_of(head: bytes, size: int) -> str:
@@ -106,7 +117,7 @@ def _begins_safetensors(head: bytes, size: int) -> bool:
     length = int.from_bytes(head[:8], "little")
     if size < 10:
         return False
-    return 2 <= length <= _LARGEST_HEADER and head[8:64].lstrip(b" ")[:1] == b"{"
+    return 2 <= length <= LARGEST_HEADER and head[8:64].lstrip(b" ")[:1] == b"{"
 
 
 def _is_text(head: bytes) -> bool:
@@ -133,51 +144,77 @@ def _examine(file: BinaryIO, size: int) -> Structure:
 
 def _safetensors(file: BinaryIO, size: int) -> Structure:
     kind = "safetensors"
-    file.seek(0)
-    length = int.from_bytes(file.read(8), "little")
-    if size < 8 + length:
-        return Structure(
-            kind, whole=False, problem=f"its header alone needs {8 + length} bytes, it has {size}"
-        )
-    if length > _READ_HEADER:
-        return Structure(kind, warnings=(f"a header of {length} bytes was not read",))
     try:
-        header = _Header.decode(file.read(length))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Structure(kind, problem="its header is not what the format says")
-    header.pop("__metadata__", None)
+        header = read_header(file, size)
+    except NotSafetensorsError as error:
+        return Structure(kind, problem=str(error))
+    except UnreadHeaderError as error:
+        return Structure(kind, warnings=(str(error),))
+    if header is None:
+        needed = 8 + header_length(file)
+        return Structure(kind, False, f"its header alone needs {needed} bytes, it has {size}")
+    return _held(file, size, header)
+
+
+def _held(file: BinaryIO, size: int, header: Header) -> Structure:
+    """Compare the length of the file, and its tail, with what its header says."""
+    kind = "safetensors"
     warnings: list[str] = []
-    end = _tiled(header, warnings)
+    end = tiled(header.entries, warnings)
     if end is None:
         return Structure(kind, problem="its tensors overlap, leave holes or contradict their shape")
-    wanted = 8 + length + end
+    wanted = header.begin + end
     if size < wanted:
         missing = wanted - size
         return Structure(kind, False, f"it is truncated: {missing} bytes are missing", missing)
-    problem = f"{size - wanted} bytes follow after its end" if size > wanted else None
-    return Structure(kind, problem=problem, warnings=tuple(warnings))
+    if size > wanted:
+        return Structure(kind, problem=f"{size - wanted} bytes follow after its end")
+    unwritten = _unwritten(file, size, header.begin, header.entries)
+    if unwritten is not None:
+        return Structure(kind, False, f"its last {unwritten} bytes were never written", unwritten)
+    return Structure(kind, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _tiled(tensors: dict[str, dict[str, str | list[int]]], warnings: list[str]) -> int | None:
-    """Return where the last tensor ends, or ``None`` where they do not tile the data."""
-    spans: list[tuple[int, int]] = []
-    for tensor in tensors.values():
-        offsets, dtype, shape = (tensor.get(k) for k in ("data_offsets", "dtype", "shape"))
-        if not isinstance(offsets, list) or not isinstance(shape, list) or len(offsets) != 2:
-            return None
-        begin, end = offsets
-        bits = _DTYPE_BITS.get(dtype) if isinstance(dtype, str) else None
-        if bits is None:
-            warnings.append(f"unknown dtype {str(dtype)[:20]!a}")
-        elif (end - begin) * 8 != math.prod(shape) * bits:
-            return None
-        spans.append((begin, end))
-    reached = 0
-    for begin, end in sorted(spans):
-        if begin != reached or end < begin:
-            return None
-        reached = end
-    return reached
+def _unwritten(file: BinaryIO, size: int, begin: int, entries: Entries) -> int | None:
+    """Return how many bytes at the end are room that was set aside and never filled.
+
+    Zeros from the middle of one tensor on: a tensor that is zero by training begins where the
+    zeros begin.
+    """
+    if size < _TAIL_FROM or any(_tail(file, size, _PEEK)):
+        return None
+    start = _zeros_from(file, size, begin)
+    # A table of embeddings may end in some rows that no word has: a small part of a file.
+    if size - start < max(_TAIL_FROM, size >> 6) or start <= begin:
+        return None
+    boundaries = {begin + offset for entry in entries.values() for offset in _begins(entry)}
+    # The last weight before may end in a zero byte or two of its own.
+    near = any(start <= boundary <= start + _SLACK for boundary in boundaries)
+    return None if near else size - start
+
+
+def _begins(entry: dict[str, str | list[int]]) -> list[int]:
+    offsets = entry["data_offsets"]
+    return [offsets[0]] if isinstance(offsets, list) else []
+
+
+def _zeros_from(file: BinaryIO, size: int, begin: int) -> int:
+    """Return where the zeros at the end of the file begin, looking back a bounded way."""
+    at = size
+    floor = max(begin, size - _LOOK_BACK)
+    while at > floor:
+        step = min(_STEP, at - floor)
+        file.seek(at - step)
+        block = file.read(step).rstrip(b"\0")
+        if block:
+            return at - step + len(block)
+        at -= step
+    return at
+
+
+def _tail(file: BinaryIO, size: int, count: int) -> bytes:
+    file.seek(max(0, size - count))
+    return file.read(count)
 
 
 def _gguf(file: BinaryIO, size: int) -> Structure:
@@ -226,7 +263,7 @@ _FINE_ELSEWHERE = frozenset({"json", "text", "zip"})
 
 _FINE_AS = {
     **dict.fromkeys(MODEL_SUFFIXES, frozenset({"zip"})),
-    **dict.fromkeys(_PICKLE_SUFFIXES, frozenset[str]()),
+    **dict.fromkeys(PICKLE_SUFFIXES, frozenset[str]()),
     **dict.fromkeys((".html", ".htm"), frozenset({"html"})),
 }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import Expected
+from comfywatchman.domain.files import Expected, ShortHash
 
 
 class Grade(StrEnum):
@@ -44,6 +45,18 @@ class Candidate:
     """login, licence, early-access or payment."""
     page: str | None = None
     """Where a person can read about it."""
+    size_about: int | None = None
+    """Bytes, where the source rounds: for the room on the disk and for people, never a promise."""
+    trouble: Trouble | None = None
+    """Why it cannot be had from there now, or should not be: the reason behind *needs*, that the
+    source gives it to nobody any more, or that its own scan found harmful code."""
+    local: Path | None = None
+    """A file of this machine that should have these bytes; its content is measured before use."""
+    hinted: bool | None = None
+    """Whether the short hashes in texts of other programs say that it is the file, or that it is
+    not; ``None`` where they say nothing."""
+    replacement: bool = False
+    """It is not the wanted file, only one that may serve instead: never chosen unattended."""
 
     @property
     def host(self) -> str:
@@ -65,6 +78,8 @@ class Wanted:
     """As the workflows write them, best first."""
     sha256: tuple[str, ...] = ()
     """Every hash that a workflow gives for it; more than one is a contradiction."""
+    short_hashes: tuple[ShortHash, ...] = ()
+    """What texts of other programs say about its bytes: a hint, and no proof."""
 
     @property
     def filename(self) -> str:
@@ -76,7 +91,8 @@ class Resolution:
     """What asking the backends came to.
 
     Exactly one of three: *chosen* (mirrors of one file, best first), a *question* for a person
-    (candidates without a choice), or nothing (both empty).
+    (candidates without a choice), or nothing (both empty). Where only replacements are known,
+    they are the candidates of a question whose *why* says that nothing was found.
     """
 
     chosen: tuple[Candidate, ...] = ()

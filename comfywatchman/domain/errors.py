@@ -71,6 +71,13 @@ class StateUnusable(WatchmanError):
     code = "state-unusable"
 
 
+class ExtraMissing(WatchmanError):
+    """What was asked for needs a package that is not installed."""
+
+    code = "extra-missing"
+    exit_status = 2
+
+
 class AddressInUse(WatchmanError):
     """The HTTP address is taken."""
 
@@ -158,6 +165,36 @@ class NameTaken(WatchmanError):
     code = "name-taken"
 
 
+class LinkRefused(WatchmanError):
+    """Two equal files are left as they are: to link them would change more than their place."""
+
+    code = "link-refused"
+
+
+class ModelIncomplete(WatchmanError):
+    """A model file is shorter than it says of itself, or its end was never written."""
+
+    code = "model-incomplete"
+
+
+class ClaimsUnreadable(WatchmanError):
+    """The hash cache of another program cannot be read."""
+
+    code = "claims-unreadable"
+
+
+class ClaimRefuted(WatchmanError):
+    """Another program says that a file has other bytes than it has."""
+
+    code = "claim-refuted"
+
+
+class ModelDamaged(WatchmanError):
+    """The bytes of a model file are other ones than before, though nothing has written to it."""
+
+    code = "model-corrupt"
+
+
 # -- network
 
 
@@ -199,16 +236,62 @@ class LoginNeeded(WatchmanError):
     code = "login-needed"
 
 
+class NotGivenOut(WatchmanError):
+    """The source has a record of the file and gives it to nobody: archived, withdrawn, disabled."""
+
+    code = "not-given-out"
+
+
 class WrongAnswer(WatchmanError):
     """The answer is not about the question, or not what it should be."""
 
     code = "wrong-answer"
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        remedy: str,
+        retry_after: float | None = None,
+        requested: int | str | None = None,
+        returned: int | str | None = None,
+    ) -> None:
+        super().__init__(cause, remedy=remedy, retry_after=retry_after)
+        self.requested = requested
+        """The identifier that was asked about, where the answer has one of its own."""
+        self.returned = returned
+        """The identifier in the answer; ``None`` where the answer is empty."""
+
+
+class HashInvalid(WatchmanError):
+    """What is given as a hash is none: a wrong length, or digits that are not hexadecimal."""
+
+    code = "hash-invalid"
+    exit_status = 2
+
+
+class UnsafeFile(WatchmanError):
+    """A scan, the source's own or ours, found code in the file that nobody vouches for."""
+
+    code = "unsafe-file"
 
 
 class VerificationFailed(WatchmanError):
     """The bytes are not the promised ones."""
 
     code = "verification-failed"
+
+
+class SourceChanged(WatchmanError):
+    """Twice a source gave other bytes than it, or the workflow, promised."""
+
+    code = "source-changed"
+
+
+class PickleRefused(WatchmanError):
+    """The file is of a kind that can run code when it is loaded, and the settings want none."""
+
+    code = "pickle-refused"
 
 
 class NothingFound(WatchmanError):
@@ -272,8 +355,16 @@ class WatchLimitReached(WatchmanError):
     def __init__(self, *, needed: int, allowed: int) -> None:
         super().__init__(
             f"Watching needs {needed} inotify watches but the kernel allows {allowed}.",
-            remedy=f"Set fs.inotify.max_user_watches to at least {needed * 2}, then restart.",
+            remedy=f"Set the sysctl fs.inotify.max_user_watches to at least {needed * 2}; no "
+            "restart is needed. Until then what is not watched is looked at every "
+            "watch.polling_seconds.",
         )
+
+
+class WatchDeaf(WatchmanError):
+    """The file system does not tell what happens in it; it is polled."""
+
+    code = "watch-deaf"
 
 
 class RootOffline(WatchmanError):

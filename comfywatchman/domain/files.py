@@ -45,6 +45,17 @@ def sha256_or_none(text: object) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortHash:
+    """A few digits of a hash, as other programs write them beside a model's name."""
+
+    kind: str
+    """``AutoV1``, ``AutoV2`` (begins the SHA-256), ``AutoV3`` (after a safetensors header),
+    ``SHA256``, ``BLAKE3`` or ``CRC32``, as Civitai calls them."""
+    digits: str
+    """Lowercase hex."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """What says that a file has not changed since it was measured.
 
@@ -65,6 +76,46 @@ class Measured:
     size: int
     sha256: str
 
+    @property
+    def autov2(self) -> str:
+        return self.sha256[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What the same reading told besides; ``None`` where it was not asked for or there is none.
+
+    All but *sample* are as other tools know them.
+    """
+
+    after_sha256: str | None = None
+    """Of the bytes after a safetensors header: it outlives a change of the metadata."""
+    autov1: str | None = None
+    """Eight digits, of 64 KiB at 1 MiB; files of different bytes may share it."""
+    blake3: str | None = None
+    sample: str | None = None
+    """Of the first and last 64 KiB: enough to know a file again that has another name."""
+
+    @property
+    def autov3(self) -> str | None:
+        return None if self.after_sha256 is None else self.after_sha256[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a whole file: what it told, and by what to know that it still holds."""
+
+    stamp: Stamp
+    """The same before and after."""
+    measured: Measured
+    at_ns: int
+    """When it began, nanoseconds since the epoch."""
+    digests: Digests = field(default_factory=Digests)
+    links: int | None = None
+    """How many names the file has on its file system."""
+    racy: bool = False
+    """It began so shortly after the last write that a later write may have the same stamp."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -80,6 +131,18 @@ class Expected:
         if self.sha256 is not None and self.sha256 != measured.sha256:
             return f"expected SHA-256 {self.sha256}, got {measured.sha256}"
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the bytes of a part were fetched under: by it a later try knows whether to go on."""
+
+    url: str
+    """Canonical, of the source that sent them."""
+    total: int | None = None
+    """How long that source said that the file is."""
+    validator: str | None = None
+    """A strong ETag, or the date of the last change where that promises equal bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +175,17 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A name under which ComfyUI lists a file."""
+
+    folder: str
+    name: str
+    """Relative to a root of the folder, with ``/``."""
+    order: int
+    """Of that root among the folder's: of one name, the file with the lowest is opened."""
+
+
+@dataclass(frozen=True, slots=True)
 class Folders:
     """ComfyUI's folder table for one installation."""
 
@@ -119,6 +193,20 @@ class Folders:
     models_root: Path
     """``models`` below the base directory; folders nobody configured lie below it."""
     table: Mapping[str, Folder] = field(default_factory=dict)
+    assumed: frozenset[Path] = frozenset()
+    """Roots that a program added by itself, whether they are there or not (``output/loras``)."""
+    code: frozenset[Path] = frozenset()
+    """Directories that ComfyUI loads node packs from."""
+    _prefixes: tuple[tuple[str, str, int], ...] = field(init=False, repr=False, compare=False)
+    """Each root as text with a slash, its folder, and its place among the folder's roots."""
+
+    def __post_init__(self) -> None:
+        prefixes = tuple(
+            (f"{root.as_posix().rstrip('/')}/", folder.name, order)
+            for folder in self.table.values()
+            for order, root in enumerate(folder.roots)
+        )
+        object.__setattr__(self, "_prefixes", prefixes)
 
     def folder(self, name: str) -> Folder:
         """Return the folder *name*; one that no table knows is ``models/NAME``, as packs do it."""
@@ -140,7 +228,12 @@ class Folders:
         )
 
     def named(self, path: Path) -> Iterator[tuple[str, str]]:
-        """Yield each (folder, name) under which ComfyUI lists *path*, names with ``/``.
+        """Yield each (folder, name) under which ComfyUI lists *path*, as `listed` does."""
+        for row in self.listed(path):
+            yield row.folder, row.name
+
+    def listed(self, path: Path) -> Iterator[Listed]:
+        """Yield each name under which ComfyUI lists *path*.
 
         One root may lie below another; then the file has two names in that folder. A file
         below ``models/`` that no folder of the table covers is listed under the first
@@ -149,17 +242,16 @@ class Folders:
         found = False
         text = path.as_posix()
         # Text, since comparing paths costs ten times as much and this runs for every file.
-        for folder in self.table.values():
-            for root in folder.roots:
-                prefix = f"{root.as_posix()}/"
-                if text.startswith(prefix):
-                    found = True
-                    yield folder.name, text.removeprefix(prefix)
+        for prefix, folder, order in self._prefixes:
+            if text.startswith(prefix):
+                found = True
+                yield Listed(folder, text.removeprefix(prefix), order)
         if not found and self.models_root in path.parents:
             relative = path.relative_to(self.models_root)
             if len(relative.parts) > 1:
-                first, rest = relative.parts[0], PurePosixPath(*relative.parts[1:])
-                yield folder_name(first), rest.as_posix()
+                name, rest = folder_name(relative.parts[0]), PurePosixPath(*relative.parts[1:])
+                known = self.table.get(name)  # its roots are elsewhere; a pack may add this one
+                yield Listed(name, rest.as_posix(), len(known.roots) if known else 0)
             two = "/".join(relative.parts[:2])
             if len(relative.parts) > 2 and two in PACK_KEYS.values():
-                yield two, "/".join(relative.parts[2:])
+                yield Listed(two, "/".join(relative.parts[2:]), 0)

@@ -1,79 +1,15 @@
-"""Events (what happened) and jobs (what to do)."""
+"""What happened."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
 
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import Measured, Stamp
+from comfywatchman.domain.files import Measured, Reading, Stamp
+from comfywatchman.domain.jobs import Cause
 from comfywatchman.domain.references import Analysis
-
-
-class Cause(StrEnum):
-    """Why a workflow is analyzed, which decides how far the news goes."""
-
-    CHANGED = "changed"
-    """The workflow is new or was edited, or a person asked: everything may be asked and fetched."""
-    ARRIVED = "arrived"
-    """A model came: what was asked before and failed is not asked again."""
-    REMOVED = "removed"
-    """A model went: told, but not fetched again behind the back of whoever removed it."""
-
-
-# -- jobs: each has a natural key, so that asking twice is asking once
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyzeWorkflow:
-    """Read the workflow and compare it with the disk."""
-
-    kind: ClassVar[str] = "analyze"
-    path: Path
-    cause: Cause = Cause.CHANGED
-
-    @property
-    def key(self) -> str:
-        return str(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class ResolveReference:
-    """Find out where a missing model can be had."""
-
-    kind: ClassVar[str] = "resolve"
-    folder: str
-    name: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.folder}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class FetchModel:
-    """Bring the bytes and place them."""
-
-    kind: ClassVar[str] = "fetch"
-    folder: str
-    name: str
-    sources: tuple[Candidate, ...]
-    """Mirrors of one file, best first."""
-
-    @property
-    def key(self) -> str:
-        return f"{self.folder}/{self.name}"
-
-
-Job = AnalyzeWorkflow | ResolveReference | FetchModel
-JOB_TYPES: dict[str, type[Job]] = {
-    job.kind: job for job in (AnalyzeWorkflow, ResolveReference, FetchModel)
-}
-
-# -- events
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +112,8 @@ class ModelFound:
     size: int
     whole: bool
     stamp: Stamp | None = None
+    trouble: Trouble | None = None
+    """Why no loader could use it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +123,39 @@ class ModelIndexed:
     path: Path
     folder: str | None
     name: str
-    measured: Measured
+    reading: Reading
     duration_seconds: float
-    stamp: Stamp | None = None
+
+    @property
+    def measured(self) -> Measured:
+        return self.reading.measured
+
+    @property
+    def stamp(self) -> Stamp:
+        return self.reading.stamp
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVerified:
+    """A model file was read again, and its bytes are the ones that were measured before."""
+
+    path: Path
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryProgressed:
+    """How far measuring is: at most one a minute, and none where it takes no minute."""
+
+    files: int
+    """How many wait."""
+    size: int
+    """How many bytes they come to."""
+    bytes_per_second: float
+    remaining_seconds: float | None
+    """``None`` while nobody can say."""
+    paused: bool = False
+    """ComfyUI runs a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +168,8 @@ class ModelMoved:
     path: Path
     before: Path
     stamp: Stamp | None = None
+    same_bytes: bool = True
+    """A sample of the bytes is as it was; otherwise the hash is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +179,12 @@ class ModelRemoved:
 
 @dataclass(frozen=True, slots=True)
 class ModelCorrupt:
+    """A model file is no such thing, or not any more."""
+
     path: Path
     trouble: Trouble
+    reading: Reading | None = None
+    """Set where its bytes are other ones than before, though its stamp is the same: decay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +192,8 @@ class ReferenceResolved:
     folder: str
     name: str
     sources: tuple[Candidate, ...]
+    chosen: bool = False
+    """By a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +240,8 @@ class DownloadStarted:
     size: int | None
     offset: int
     """Bytes that an earlier try left; more than 0 means resumed."""
+    lost: int = 0
+    """Bytes that an earlier try left and that could not be gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +254,13 @@ class DownloadProgressed:
     size: int | None
     bytes_per_second: float
 
+    @property
+    def remaining_seconds(self) -> float | None:
+        """``None`` while nobody can say."""
+        if self.size is None or self.bytes_per_second <= 0:
+            return None
+        return max(0, self.size - self.done) / self.bytes_per_second
+
 
 @dataclass(frozen=True, slots=True)
 class DownloadVerified:
@@ -287,6 +272,8 @@ class DownloadVerified:
     duration_seconds: float
     received: int
     """Bytes that came over the network in this try."""
+    promised: bool = True
+    """False where nobody published a hash: size and structure are all that was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +282,17 @@ class DownloadQuarantined:
     name: str
     path: Path
     trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPaused:
+    """We broke a transfer off ourselves; what came of it is kept."""
+
+    folder: str
+    name: str
+    reason: str
+    """``canceled``, ``hours`` (out of download.windows) or ``urgent`` (another goes first)."""
+    done: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +323,10 @@ class ModelPlaced:
     linked_from: Path | None = None
     """The file on this machine that it is a link or copy of, where nothing was fetched."""
     stamp: Stamp | None = None
+    sample: str | None = None
+    """Of both ends of the file, to know it again under another name."""
+    promised: bool = True
+    """False where nobody published a hash, so that nothing proves that it is the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +369,8 @@ Event = (
     | WorkflowAnalyzed
     | ModelFound
     | ModelIndexed
+    | ModelVerified
+    | InventoryProgressed
     | ModelChanged
     | ModelMoved
     | ModelRemoved
@@ -380,6 +384,7 @@ Event = (
     | DownloadProgressed
     | DownloadVerified
     | DownloadQuarantined
+    | DownloadPaused
     | DownloadRetrying
     | DownloadFailed
     | ModelPlaced

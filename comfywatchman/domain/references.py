@@ -8,6 +8,7 @@ from pathlib import Path
 
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import ShortHash as ShortHash  # noqa: PLC0414 - told on from here
 
 
 class Lookup(StrEnum):
@@ -55,6 +56,14 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """How one node spells a name."""
+
+    node: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReference:
     """One widget's request for one file (or what the node will find by itself)."""
 
@@ -77,6 +86,10 @@ class ModelReference:
     """Where the name stood: widget, api-input, subgraph-host, group-node, embedding-text, …"""
     nodes: tuple[str, ...] = ()
     """Every node that asks for the same (folder, name); *node* is the first of them."""
+    also_written: tuple[Writing, ...] = ()
+    """The nodes among them that write other slashes than *raw* has."""
+    short_hashes: tuple[ShortHash, ...] = ()
+    """What the text of another program says about the file's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,14 @@ class NodeTypeUse:
     aux_id: str | None = None
     core: bool = False
     """Whether the table of ComfyUI's own node types, or the file, says that it is built in."""
+    nodes: tuple[str, ...] = ()
+    """Id paths of the first nodes of this type, `MOST_NODES` at the most; none for core types."""
+    active: bool = True
+    """False where every node of this type is muted or bypassed."""
+
+
+MOST_NODES = 10
+"""How many nodes of one type are told; *count* has their number."""
 
 
 class Severity(StrEnum):
@@ -129,6 +150,29 @@ class WorkflowContent:
     """What is wrong in the file itself; the models are another matter."""
 
 
+class Hint(StrEnum):
+    """Codes of `Finding.hint`: what there is to say about where a file is, besides the state."""
+
+    WRONG_FOLDER = "wrong-folder"
+    """The right name, in a folder where this loader does not look."""
+    OTHER_SUBFOLDER = "other-subfolder"
+    OTHER_CASE = "other-case"
+    OTHER_SLASH = "other-slash"
+    """The file is where ComfyUI looks, but the widget has the slashes of another system."""
+    SAME_BYTES = "same-bytes"
+    """The promised bytes are here under another name."""
+    OTHER_BYTES = "other-bytes"
+    """A file of that name is here, and its measured bytes are not the promised ones."""
+    SEVERAL = "several"
+    """Several different files could be meant."""
+    SHADOWED = "shadowed"
+    """A different file of the same name lies in a later directory of the folder."""
+    FOUND_IN = "found-in"
+    """Nobody says which folder the node reads; a file of that name is in this one."""
+    UNVERIFIABLE = "unverifiable"
+    """We fetched the file, and nobody publishes a hash that would prove it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One reference and what the disk says about it: a row of the report."""
@@ -140,17 +184,45 @@ class Finding:
     size: int | None = None
     sha256: str | None = None
     spelling: str | None = None
-    """For ``elsewhere``: the folder and exact name it has now, ``folder/name``."""
+    """The string that a widget would need to name the file: relative to a root of `found_in`, with
+    the separator of this system. ``None`` where the workflow has it, or nothing is here."""
     candidates: tuple[Candidate, ...] = ()
     trouble: Trouble | None = None
     """Why it is not being fetched, where something stands in the way."""
+    found_in: str | None = None
+    """The folder that the file lies in."""
+    hint: Trouble | None = None
+    """What a person should know about it; its code is a `Hint`."""
+    shadows: tuple[Path, ...] = ()
+    """Files of the same folder and name that ComfyUI does not open: *path* comes before them."""
+
+    @property
+    def misspelled(self) -> bool:
+        """Whether the file is where ComfyUI looks, and only the widget's slashes are wrong."""
+        return self.state is ReferenceState.ELSEWHERE and self._hinted(Hint.OTHER_SLASH)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file lies where ComfyUI looks for the name, or is being written there."""
+        if self.state is ReferenceState.ARRIVING:
+            return self.hint is None or self.hint.code not in _NOT_WHERE_IT_IS_SOUGHT
+        return self.state is ReferenceState.PRESENT or self.misspelled
 
     @property
     def lacking(self) -> bool:
-        """Whether the workflow cannot run because of this row."""
-        return self.reference.active and self.state not in _SATISFIED
+        """Whether something must be brought, or moved, before the workflow can run."""
+        return self.reference.active and self.state not in _SATISFIED and not self.misspelled
+
+    def _hinted(self, code: Hint) -> bool:
+        return self.hint is not None and self.hint.code == code
 
 
+_NOT_WHERE_IT_IS_SOUGHT = {
+    Hint.WRONG_FOLDER,
+    Hint.OTHER_SUBFOLDER,
+    Hint.OTHER_CASE,
+    Hint.SAME_BYTES,
+}
 _SATISFIED = {ReferenceState.PRESENT, ReferenceState.AUTODOWNLOAD, ReferenceState.DYNAMIC}
 
 
@@ -178,8 +250,8 @@ class Analysis:
     def fetchable(self) -> tuple[Finding, ...]:
         """The rows that bringing a file could satisfy.
 
-        A file of that name in another place is brought too where the workflow itself says where
-        the right one is from: if the bytes are the same, they are linked and not fetched.
+        Where a file of that name is somewhere else, one is brought only where the workflow itself
+        says where the right one is from: if the bytes are the same, they are linked.
         """
         return tuple(
             finding
@@ -187,14 +259,14 @@ class Analysis:
             if finding.reference.active
             and finding.reference.folder is not None
             and finding.trouble is None
-            and (finding.state in _BRINGABLE or _told_where(finding))
+            and (finding.state is ReferenceState.MISSING or _told_where(finding))
         )
 
 
-_BRINGABLE = {ReferenceState.MISSING, ReferenceState.AMBIGUOUS}
+_NEARBY = {ReferenceState.ELSEWHERE, ReferenceState.AMBIGUOUS, ReferenceState.ARRIVING}
 
 
 def _told_where(finding: Finding) -> bool:
-    return finding.state is ReferenceState.ELSEWHERE and any(
-        declared.url for declared in finding.reference.declared
-    )
+    if finding.state not in _NEARBY or finding.in_place:
+        return False
+    return any(declared.url for declared in finding.reference.declared)

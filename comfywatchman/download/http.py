@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
 
-from comfywatchman.disk.files import BLOCK, free_bytes
-from comfywatchman.disk.part import Part, open_part
+from comfywatchman.disk.part import Part
+from comfywatchman.disk.reading import BLOCK
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import (
     DiskFull,
     DownloadTooLarge,
     Interrupted,
     SourceUnavailable,
+    VerificationFailed,
     WatchmanError,
     WrongAnswer,
 )
-from comfywatchman.domain.files import Expected, Measured
-from comfywatchman.download.handler import Fetched, OnProgress, OnStart
-from comfywatchman.download.hashing import RunningHash, digest_of
-from comfywatchman.download.pace import Bandwidth, Watch
-from comfywatchman.download.refusals import page_instead, refusal
+from comfywatchman.domain.files import Expected, Mark, Measured
+from comfywatchman.download.answers import Asked, Opening, is_all, opening, token_is_bad
+from comfywatchman.download.handler import Fetched, OnProgress, OnStart, Start
+from comfywatchman.download.hashing import Carried, RunningHash, digest_of
+from comfywatchman.download.pace import Bandwidth, Reading, Watch
+from comfywatchman.download.ranges import Pace, Ranges, Span, Split
+from comfywatchman.download.room import Room
 from comfywatchman.net.asking import Net, Reply
 from comfywatchman.net.urls import origin_of
 
 _CHECK_ROOM_EVERY = 256 << 20
 _TRIES = 3
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
-_UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})")
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
-"""RFC 9110, section 8.8.3, without the weak ones (W/), which promise no equal bytes."""
+_HEAD_SECONDS = 1.5
+"""How much longer than one silence the head of an answer may take, redirects included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +43,56 @@ class Limits:
     """What a transfer must not exceed, or fall below."""
 
     max_bytes: int = 200 << 30
-    min_free_bytes: int = 5 << 30
-    """Left over on the volume after the file."""
     stall_seconds: float = 120.0
     """The time in which at least *least_bytes* must come."""
     least_bytes: int = 1_200_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """One call of `HttpHandler.fetch`."""
+class Shared:
+    """What all fetch workers have in common."""
 
-    source: Candidate
-    expected: Expected
-    validator: str | None
-    on_start: OnStart
-    on_progress: OnProgress
-    stop: threading.Event
+    room: Room = field(default_factory=Room)
+    bandwidth: Bandwidth | None = None
+    carried: Carried = field(default_factory=Carried)
+    ranges: Ranges = field(default_factory=Ranges)
 
 
 @dataclass(frozen=True, slots=True)
-class _Opening:
-    """What the head of an answer promises."""
+class _Stream:
+    """One answer, and what its bytes go through."""
 
-    offset: int
-    total: int | None
-    etag: str | None
+    reply: Reply
+    reading: Reading
+    watch: Watch
+    hashed: RunningHash
+
+
+@dataclass(slots=True)
+class _Order:
+    """One call of `HttpHandler.download`; owned by the thread that makes it."""
+
+    asked: Asked
+    part: Part
+    on_start: OnStart
+    on_progress: OnProgress
+    stop: threading.Event
+    began_with: int = 0
+    """Bytes that were there before the first one came."""
+    resumed_from: int | None = None
+    lost: int = 0
+    received: int = 0
+    authenticate: bool = True
+    total: int | None = None
+    may_split: bool = True
+
+    @property
+    def source(self) -> Candidate:
+        return self.asked.source
+
+    @property
+    def expected(self) -> Expected:
+        return self.asked.expected
 
 
 class HttpHandler:
@@ -76,7 +101,7 @@ class HttpHandler:
     Args:
         net: the guarded way out.
         limits: sizes and speeds.
-        bandwidth: a budget shared with other workers, or ``None`` for none.
+        shared: what the other workers use as well.
         ask_at: the address to ask instead of a canonical one, where a hub has another endpoint.
     """
 
@@ -84,147 +109,220 @@ class HttpHandler:
         self,
         net: Net,
         limits: Limits,
-        bandwidth: Bandwidth | None = None,
+        shared: Shared,
         ask_at: Callable[[str], str] = str,
     ) -> None:
         self._net = net
         self._limits = limits
-        self._bandwidth = bandwidth
+        self._shared = shared
         self._ask_at = ask_at
 
-    def supports(self, url: str) -> bool:
-        """See `DownloadHandler.supports`."""
+    def supports_url(self, url: str) -> bool:
+        """See `DownloadHandler.supports_url`."""
         return url.partition("://")[0].lower() in {"http", "https"}
 
-    def fetch(
+    def download(
         self,
         source: Candidate,
-        part: Path,
+        part: Part,
         *,
         expected: Expected,
-        validator: str | None,
+        mark: Mark | None,
         on_start: OnStart,
         on_progress: OnProgress,
         stop: threading.Event,
     ) -> Fetched:
-        """Bring all bytes of *source* into *part*; see `DownloadHandler.fetch`.
+        """Bring all bytes of *source* into *part*; see `DownloadHandler.download`.
 
         Raises:
-            SourceUnavailable, RateLimited, Interrupted, BeingFetched, DiskFull,
-            FolderNotWritable, DiskFailed: the part is kept, and a later try goes on with it.
+            SourceUnavailable, RateLimited, Interrupted, DiskFull, FolderNotWritable, DiskFailed:
+                the part is kept, and a later try goes on with it.
+            VerificationFailed: the source offers another length than was promised.
             WrongAnswer, SourceMissing, LoginNeeded, DownloadTooLarge, UrlRefused,
-            HostNotAllowed, NameTaken: a later try would end the same.
+            HostNotAllowed: a later try would end the same.
         """
-        strong = validator if validator and _STRONG_ETAG.fullmatch(validator) else None
-        order = _Order(source, expected, strong, on_start, on_progress, stop)
+        order = _Order(Asked(source, expected, mark), part, on_start, on_progress, stop)
         self._check_size(expected.size, order)
         if stop.is_set():
-            raise _stopped(order, 0)
-        with open_part(part) as file:
-            digest = self._take_up(file, order)
-            if expected.sha256 is not None and digest.hexdigest() == expected.sha256:
-                host = origin_of(source.url).name
-                return Fetched(Measured(file.size, digest.hexdigest()), host, 0, file.size)
-            return self._bring(file, digest, order)
+            raise _stopped(order)
+        digest = self._take_up(order)
+        if expected.sha256 is not None and digest.hexdigest() == expected.sha256:
+            host = origin_of(source.url).name
+            return Fetched(Measured(part.size, digest.hexdigest()), host, 0, part.size)
+        return self._bring(digest, order)
 
-    def _take_up(self, file: Part, order: _Order) -> hashlib._Hash:
-        """Keep what an earlier try left if going on with it is safe; else forget it.
-
-        It is where the validator says that the file is the same, or where the known SHA-256
-        will say so in the end.
-        """
-        expected = order.expected
-        safe = order.validator is not None or expected.sha256 is not None
-        too_long = expected.size is not None and file.size > expected.size
-        if not safe or too_long:
-            file.start_over()
-        digest = digest_of(file, order.stop)
-        full = file.size > 0 and file.size == expected.size
+    def _take_up(self, order: _Order) -> hashlib._Hash:
+        """Keep what an earlier try left if going on with it is safe; else forget it."""
+        expected, part = order.expected, order.part
+        too_long = expected.size is not None and part.size > expected.size
+        if not order.asked.may_go_on or too_long:
+            self._start_over(order)
+        digest = digest_of(part, self._shared.carried, order.stop)
+        full = part.size > 0 and part.size == expected.size
         if full and expected.sha256 not in {None, digest.hexdigest()}:
-            file.start_over()
-            return hashlib.sha256()
+            digest = self._start_over(order)
+        order.began_with = part.size
         return digest
 
-    def _bring(self, file: Part, digest: hashlib._Hash, order: _Order) -> Fetched:
-        authenticate = True
-        for _ in range(_TRIES):
-            with self._ask(file, order, authenticate=authenticate) as reply:
-                if authenticate and _token_is_bad(reply):
-                    authenticate = False
+    def _start_over(self, order: _Order) -> hashlib._Hash:
+        order.lost += order.part.size
+        order.part.start_over()
+        return hashlib.sha256()
+
+    def _bring(self, digest: hashlib._Hash, order: _Order) -> Fetched:
+        part, useless = order.part, 0
+        while useless < _TRIES:
+            with self._ask(order) as reply:
+                if order.authenticate and token_is_bad(reply):
+                    order.authenticate = False
                     continue
-                if _is_all(reply, file, order.expected):
-                    measured = Measured(file.size, digest.hexdigest())
-                    return Fetched(measured, reply.host, 0, file.size, order.validator)
-                opening = _opening(reply, file.size, order)
-                if opening is None or opening.offset != file.size:
-                    file.start_over()
-                    digest = hashlib.sha256()
-                if opening is not None:
-                    return self._transfer(reply, opening, file, digest, order)
+                if is_all(reply, part.size, order.expected):
+                    return self._fetched(reply.host, digest, order)
+                found = opening(reply, part.size, order.asked)
+                if found is None or found.offset != part.size:
+                    digest = self._start_over(order)
+                if found is None:
+                    useless += 1
+                elif self._transfer(reply, found, digest, order):
+                    return self._fetched(reply.host, digest, order)
         raise WrongAnswer(
             f"{origin_of(order.source.url).name} does not say what part of the file it sends.",
             remedy="Look for another source of the file.",
         )
 
-    def _ask(
-        self, file: Part, order: _Order, *, authenticate: bool
-    ) -> AbstractContextManager[Reply]:
+    def _fetched(self, host: str, digest: hashlib._Hash, order: _Order) -> Fetched:
+        measured = Measured(order.part.size, digest.hexdigest())
+        resumed = order.part.size if order.resumed_from is None else order.resumed_from
+        return Fetched(measured, host, order.received, resumed)
+
+    def _ask(self, order: _Order) -> AbstractContextManager[Reply]:
         headers = {"Accept-Encoding": "identity"}
-        if file.size:
-            headers["Range"] = f"bytes={file.size}-"
-            if order.validator is not None:
-                headers["If-Range"] = order.validator
-        url = self._ask_at(order.source.url)
-        return self._net.ask("GET", url, headers=headers, follow="all", authenticate=authenticate)
+        if order.part.size:
+            headers["Range"] = f"bytes={order.part.size}-"
+            if order.asked.condition is not None:
+                headers["If-Range"] = order.asked.condition
+        return self._net.ask(
+            "GET",
+            self._ask_at(order.source.url),
+            headers=headers,
+            follow="all",
+            authenticate=order.authenticate,
+            within=self._limits.stall_seconds * _HEAD_SECONDS,
+        )
 
-    def _transfer(
-        self, reply: Reply, opening: _Opening, file: Part, digest: hashlib._Hash, order: _Order
-    ) -> Fetched:
-        total = opening.total if opening.total is not None else order.expected.size
-        self._check_size(total, order)
-        self._check_room(file, total)
-        order.on_start(reply.host, total, opening.etag, opening.offset)
-        limits = self._limits
-        with (
-            RunningHash(digest) as hashed,
-            Watch(reply, order.stop, limits.stall_seconds, limits.least_bytes) as watch,
-        ):
+    def _transfer(self, reply: Reply, found: Opening, digest: hashlib._Hash, order: _Order) -> bool:
+        """Bring the bytes of one answer; false where the rest has to be asked for once more."""
+        part, limits = order.part, self._limits
+        order.total = found.total if found.total is not None else order.expected.size
+        self._check_size(order.total, order)
+        self._shared.room.hold(part, order.total)
+        self._tell_start(reply, found, order)
+        stop = order.stop
+        with Watch(stop, limits.stall_seconds, limits.least_bytes) as watch:
             try:
-                self._receive(file, hashed, watch, total, order)
-            except SourceUnavailable:
-                self._explain(watch, reply, file, order)
-                raise
-            if (total is not None and file.size != total) or order.stop.is_set() or watch.stalled:
-                self._explain(watch, reply, file, order)
-                raise _short(reply, file, total)
-        measured = Measured(file.size, digest.hexdigest())
-        received = file.size - opening.offset
-        return Fetched(measured, reply.host, received, opening.offset, opening.etag)
+                with RunningHash(digest, part.size) as hashed, watch.over(reply) as reading:
+                    stream = _Stream(reply, reading, watch, hashed)
+                    whole = self._receive(stream, found, order)
+            finally:
+                if hashed.reached == part.size:
+                    self._shared.carried.keep(part, digest)
+        if whole:
+            self._check_end(reply, reading, order)
+        return whole
 
-    def _receive(
-        self, file: Part, hashed: RunningHash, watch: Watch, total: int | None, order: _Order
-    ) -> None:
+    def _tell_start(self, reply: Reply, found: Opening, order: _Order) -> None:
+        mark = Mark(order.source.url, order.total, found.validator)
+        if order.resumed_from is not None and mark == order.asked.mark:
+            return  # the second answer of one call: nothing new
+        order.resumed_from = found.offset
+        order.asked = Asked(order.source, order.expected, mark)
+        order.on_start(Start(reply.host, mark, found.offset, order.lost))
+
+    def _receive(self, stream: _Stream, found: Opening, order: _Order) -> bool:
+        """Take what comes; false where it ended early and the rest may be asked for at once."""
+        part, total, shared = order.part, order.total, self._shared
         most = total if total is not None else self._limits.max_bytes
-        check_at = file.size + _CHECK_ROOM_EVERY
-        while block := watch.read(min(BLOCK, most + 1 - file.size)):
-            if file.size + len(block) > most:
-                raise _too_long(order.source, total, most)
-            file.append(block)
-            hashed.feed(block)
-            order.on_progress(file.size, total)
+        check_at = part.size + _CHECK_ROOM_EVERY
+        split = self._considered(stream.reply, found, order)
+        while count := self._took(stream, most, order):
             if order.stop.is_set():
-                return
-            if self._bandwidth is not None:
-                self._bandwidth.take(len(block), order.stop)
-            if file.size >= check_at:
-                self._check_room(file, total)
-                check_at = file.size + _CHECK_ROOM_EVERY
+                return True
+            if shared.bandwidth is not None:
+                shared.bandwidth.take(count, order.stop)
+            if part.size >= check_at:
+                shared.room.hold(part, total)
+                check_at = part.size + _CHECK_ROOM_EVERY
+            if split is not None and split.is_due(part.size, time.monotonic()):
+                if self._split(stream, split, order):
+                    return part.size == total or order.stop.is_set()
+                split = None
+        return True
 
-    def _explain(self, watch: Watch, reply: Reply, file: Part, order: _Order) -> None:
+    def _considered(self, reply: Reply, found: Opening, order: _Order) -> Split | None:
+        if not order.may_split:
+            return None
+        shared = self._shared
+        return shared.ranges.considered(reply, found, order.total, shared.bandwidth)
+
+    def _split(self, stream: _Stream, split: Split, order: _Order) -> bool:
+        """Fetch the rest in several ranges at a time; false where that cannot be done."""
+        part, before, shared = order.part, order.part.size, self._shared
+        order.may_split = False
+        try:
+            shared.room.hold(part, order.total, more=split.slots * split.chunk(part.size))
+        except DiskFull:
+            shared.room.hold(part, order.total)
+            return False
+        take = partial(self._take, hashed=stream.hashed, order=order)
+        pace = Pace(stream.watch, shared.bandwidth, order.stop)
+        span = Span(part, split, pace, buffer=stream.hashed.buffer, take=take)
+        authenticate = order.authenticate and len(stream.reply.hops) == 1
+        done = span.fetch(self._net, stream.reply, authenticate=authenticate)
+        shared.room.hold(part, order.total)
+        # What ended early after a good stretch is taken up by several again.
+        order.may_split = part.size - before >= shared.ranges.least_rest
+        return done
+
+    def _took(self, stream: _Stream, most: int, order: _Order) -> int:
+        """Take one block of what comes, and return its length; 0 at the end."""
+        part, hashed = order.part, stream.hashed
+        buffer = hashed.buffer()
+        try:
+            count = stream.reading.fill(buffer[: min(BLOCK, most + 1 - part.size)])
+        except SourceUnavailable:
+            hashed.give_back(buffer)
+            self._explain(stream.reply, stream.reading, order)
+            raise
+        if part.size + count > most:
+            hashed.give_back(buffer)
+            raise _too_long(order, most)
+        self._take(buffer, count, hashed=hashed, order=order)
+        return count
+
+    def _take(self, buffer: memoryview, count: int, *, hashed: RunningHash, order: _Order) -> None:
+        part = order.part
+        try:
+            part.append(buffer[:count])
+        except WatchmanError:
+            hashed.give_back(buffer)
+            raise
+        hashed.feed(buffer, count)
+        order.received += count
+        self._shared.room.wrote(part, order.total)
+        order.on_progress(part.size, order.total)
+
+    def _check_end(self, reply: Reply, reading: Reading, order: _Order) -> None:
+        """Raise why the answer ended, unless all bytes are there."""
+        short = order.total is not None and order.part.size != order.total
+        if short or order.stop.is_set() or reading.stalled:
+            self._explain(reply, reading, order)
+            raise _short(reply, order)
+
+    def _explain(self, reply: Reply, reading: Reading, order: _Order) -> None:
         """Raise what really ended the transfer, where it was ourselves."""
         if order.stop.is_set():
-            raise _stopped(order, file.size)
-        if watch.stalled:
+            raise _stopped(order)
+        if reading.stalled:
             raise SourceUnavailable(
                 f"{reply.host} sent less than {self._limits.least_bytes} bytes in "
                 f"{self._limits.stall_seconds:g} s.",
@@ -234,120 +332,33 @@ class HttpHandler:
     def _check_size(self, size: int | None, order: _Order) -> None:
         if size is not None and size > self._limits.max_bytes:
             raise DownloadTooLarge(
-                f"{order.source.filename} has {size} bytes, "
-                f"more than download.max_bytes allows ({self._limits.max_bytes}).",
+                f"{order.source.filename} has {size} bytes, more than download.max_bytes "
+                f"({self._limits.max_bytes}).",
                 remedy="Raise download.max_bytes, or fetch it yourself.",
             )
 
-    def _check_room(self, file: Part, total: int | None) -> None:
-        needed = max(0, (total or 0) - file.size)
-        free, kept = free_bytes(file.path.parent), self._limits.min_free_bytes
-        if free - needed < kept:
-            raise DiskFull(
-                f"{needed} more bytes are needed in {file.path.parent}; {free} are free, "
-                f"of which {kept} stay free (download.min_free_bytes).",
-                remedy="Free some space, or lower download.min_free_bytes.",
-            )
 
-
-def _token_is_bad(reply: Reply) -> bool:
-    """Whether Hugging Face refuses the token itself, on a file that may need none."""
-    said = reply.headers.get("X-Error-Message", "")
-    return reply.status == 401 and said.startswith("Invalid credentials")
-
-
-def _is_all(reply: Reply, file: Part, expected: Expected) -> bool:
-    """Whether the answer says that there is nothing behind what we have."""
-    if reply.status != 416 or not file.size:
-        return False
-    found = _UNSATISFIED.fullmatch(reply.headers.get("Content-Range", "").strip())
-    total = int(found[1]) if found else expected.size
-    return total == file.size and expected.size in {None, total} and expected.sha256 is None
-
-
-def _opening(reply: Reply, have: int, order: _Order) -> _Opening | None:
-    """Read the head of the answer; ``None`` means that all must be asked for again.
-
-    Raises:
-        WatchmanError: the file is not in it.
-    """
-    if reply.status == 416 and have:
-        return None
-    if reply.status not in {200, 206}:
-        raise refusal(reply, order.source)
-    page = page_instead(reply, order.source)
-    if page is not None:
-        raise page
-    if reply.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise WrongAnswer(
-            f"{reply.host} sends the file compressed, although it was asked not to.",
-            remedy="Look for another source of the file.",
-        )
-    etag = reply.headers.get("ETag", "").strip()
-    strong = etag if _STRONG_ETAG.fullmatch(etag) else None
-    if reply.status == 206:
-        return _partial(reply, have, strong, order)
-    opening = _Opening(0, _length(reply), strong)
-    _check_promise(reply, opening.total, order)
-    return opening
-
-
-def _partial(reply: Reply, have: int, etag: str | None, order: _Order) -> _Opening | None:
-    """Accept a 206 only where it goes on with our file at our offset. RFC 9110, section 14.4."""
-    found = _CONTENT_RANGE.fullmatch(reply.headers.get("Content-Range", "").strip())
-    if found is None or not have or int(found[1]) != have:
-        return None
-    if etag is not None and order.validator is not None and etag != order.validator:
-        return None
-    total = int(found[3]) if found[3] != "*" else order.expected.size
-    if total is None or int(found[2]) >= total:
-        return None
-    if order.expected.size not in {None, total}:
-        return None
-    return _Opening(have, total, etag or order.validator)
-
-
-def _length(reply: Reply) -> int | None:
-    text = reply.headers.get("Content-Length", "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-def _check_promise(reply: Reply, total: int | None, order: _Order) -> None:
-    wanted = order.expected.size
-    if total is not None and wanted not in {None, total}:
-        raise WrongAnswer(
-            f"{reply.host} offers {total} bytes, but {order.source.filename} should have {wanted}.",
-            remedy="The file was replaced there. Look at its page, or name another source.",
-        )
-    chunked = "chunked" in reply.headers.get("Transfer-Encoding", "").lower()
-    if total is None and wanted is None and not chunked:
-        raise WrongAnswer(
-            f"{reply.host} does not say how long {order.source.filename} is.",
-            remedy="Look for another source of the file.",
-        )
-
-
-def _stopped(order: _Order, after: int) -> Interrupted:
+def _stopped(order: _Order) -> Interrupted:
     return Interrupted(
-        f"Fetching {order.source.filename} was stopped after {after} bytes.",
+        f"Fetching {order.source.filename} was stopped after {order.part.size} bytes.",
         remedy="It goes on at the next start; nothing to do.",
     )
 
 
-def _short(reply: Reply, file: Part, total: int | None) -> SourceUnavailable:
+def _short(reply: Reply, order: _Order) -> SourceUnavailable:
     return SourceUnavailable(
-        f"{reply.host} sent {file.size} of {total} bytes and ended.",
+        f"{reply.host} sent {order.part.size} of {order.total} bytes and ended.",
         remedy="It goes on later with what is there; nothing to do.",
     )
 
 
-def _too_long(source: Candidate, total: int | None, most: int) -> WatchmanError:
-    if total is None:
+def _too_long(order: _Order, most: int) -> WatchmanError:
+    if order.total is None:
         return DownloadTooLarge(
-            f"{source.filename} is longer than download.max_bytes allows ({most}).",
+            f"{order.source.filename} is longer than download.max_bytes allows ({most}).",
             remedy="Raise download.max_bytes, or fetch it yourself.",
         )
-    return WrongAnswer(
-        f"More than the promised {total} bytes come for {source.filename}.",
+    return VerificationFailed(
+        f"More than the promised {order.total} bytes come for {order.source.filename}.",
         remedy="Look for another source of the file.",
     )

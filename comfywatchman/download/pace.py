@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from comfywatchman.domain.errors import SourceUnavailable
 from comfywatchman.net.asking import Reply
 
 _LOOK_EVERY = 0.2
+_MOMENT = 0.05
 
 
 class Bandwidth:
@@ -29,6 +33,69 @@ class Bandwidth:
         stop.wait(wait)
 
 
+class Reading:
+    """One answer that is read under a `Watch`, by one thread alone."""
+
+    def __init__(self, reply: Reply, lagging: Lagging) -> None:
+        self.stalled = False
+        """Whether the watch hung up because too little came."""
+        self._reply = reply
+        self._lagging = lagging
+        self._received = 0
+        self._waits = False
+        self._waited = 0.0
+
+    def read(self, most: int) -> bytes:
+        """Return what has come, *most* bytes at the most; empty at the end.
+
+        Raises:
+            SourceUnavailable
+        """
+        self._waits = True
+        try:
+            block = self._reply.read_some(most)
+        finally:
+            self._waits = False
+        self._received += len(block)
+        return block
+
+    def fill(self, buffer: memoryview) -> int:
+        """Put what comes into *buffer* until it is full or a moment has passed; 0 at the end.
+
+        An encrypted connection gives 16 KiB at a time: too little to be worth a thread's turn.
+
+        Raises:
+            SourceUnavailable: nothing had come before; else the next call raises it.
+        """
+        filled, first_at = 0, 0.0
+        self._waits = True
+        try:
+            while filled < len(buffer):
+                count = self._reply.read_into(buffer[filled:])
+                if count == 0:
+                    break
+                self._received += count
+                first_at = first_at or time.monotonic()
+                filled += count
+                if time.monotonic() - first_at > _MOMENT:
+                    break
+        except SourceUnavailable:
+            if not filled:
+                raise
+        finally:
+            self._waits = False
+        return filled
+
+    def look(self, seconds: float, *, stopping: bool) -> None:
+        """Hang up if we stop, or if too little came; *seconds* are those since the last look."""
+        self._waited += seconds if self._waits else 0.0
+        if stopping:
+            self._reply.hang_up()
+        elif not self.stalled and self._lagging(self._received, self._waited):
+            self.stalled = True
+            self._reply.hang_up()
+
+
 class Watch:
     """A thread that hangs up when we stop, or when less than the least comes.
 
@@ -36,18 +103,12 @@ class Watch:
     disk or our own limit holds things up is not counted.
     """
 
-    def __init__(
-        self, reply: Reply, stop: threading.Event, window_seconds: float, least_bytes: float
-    ) -> None:
-        self._reply = reply
+    def __init__(self, stop: threading.Event, window_seconds: float, least_bytes: float) -> None:
         self._stop = stop
         self._window = window_seconds
         self._least = least_bytes
-        self._received = 0
-        self._reading = False
+        self._readings: list[Reading] = []
         self._done = threading.Event()
-        self.stalled = False
-        """Whether it hung up because too little came."""
         self._thread = threading.Thread(target=self._run, name="fetch-watch", daemon=True)
 
     def __enter__(self) -> Watch:
@@ -58,30 +119,23 @@ class Watch:
         self._done.set()
         self._thread.join()
 
-    def read(self, most: int) -> bytes:
-        """Read from the reply; called by one thread alone."""
-        self._reading = True
+    @contextmanager
+    def over(self, reply: Reply) -> Iterator[Reading]:
+        """Watch over *reply* while it is read; several threads may have one each."""
+        reading = Reading(reply, Lagging(self._window, self._least))
+        self._readings.append(reading)
         try:
-            block = self._reply.read_some(most)
+            yield reading
         finally:
-            self._reading = False
-        self._received += len(block)
-        return block
+            self._readings.remove(reading)
 
     def _run(self) -> None:
-        lagging = Lagging(self._window, self._least)
-        waited, before = 0.0, time.monotonic()
+        before = time.monotonic()
         while not self._done.wait(_LOOK_EVERY):
             now = time.monotonic()
-            waited += now - before if self._reading else 0.0
+            for reading in tuple(self._readings):
+                reading.look(now - before, stopping=self._stop.is_set())
             before = now
-            if self._stop.is_set():
-                self._reply.hang_up()
-                return
-            if lagging(self._received, waited):
-                self.stalled = True
-                self._reply.hang_up()
-                return
 
 
 class Lagging:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 from urllib.parse import urldefrag, urljoin
@@ -11,6 +13,7 @@ import requests
 import urllib3
 
 from comfywatchman.domain.errors import SourceUnavailable, UrlRefused
+from comfywatchman.net.deadline import Deadline
 from comfywatchman.net.failures import NETWORK_ERRORS, failure
 from comfywatchman.net.policy import NetPolicy, Origin
 from comfywatchman.net.session import open_session
@@ -36,6 +39,8 @@ class Reply:
         """Every address asked, first to last."""
         self.host = origin_of(url).name
         self._raw: urllib3.BaseHTTPResponse = response.raw
+        self._left: int | None = getattr(response.raw, "length_remaining", None)
+        """Bytes of the body that `read_into` has still to give, where the head said how many."""
 
     def read_some(self, most: int) -> bytes:
         """Return what has come, *most* bytes at the most and not decoded; empty at the end.
@@ -48,6 +53,39 @@ class Reply:
         except NETWORK_ERRORS as error:
             raise failure(error, self.host) from None
 
+    def read_into(self, buffer: memoryview) -> int:
+        """Put what has come into *buffer*, not decoded; 0 at the end.
+
+        As `read_some`, without a new piece of memory for each block; not to be mixed with it.
+
+        Raises:
+            SourceUnavailable: the connection ended, or nothing came in time.
+        """
+        stream = self._stream()
+        if stream is None:
+            block = self.read_some(len(buffer))
+            buffer[: len(block)] = block
+            return len(block)
+        left = self._left
+        if left == 0:
+            return 0
+        try:
+            count = stream.readinto1(buffer if left is None else buffer[:left])
+        except NETWORK_ERRORS as error:
+            raise failure(error, self.host) from None
+        if left is not None:
+            if count == 0:
+                raise failure(urllib3.exceptions.IncompleteRead(0, left), self.host)
+            self._left = left - count
+        return count
+
+    def _stream(self) -> io.BufferedReader | None:
+        """Return the bytes behind the head, if they are the body as it is; chunks are not."""
+        response = getattr(self._raw, "_fp", None)
+        stream = getattr(response, "fp", None)
+        plain = getattr(response, "chunked", True) is False
+        return stream if plain and isinstance(stream, io.BufferedReader) else None
+
     def read(self, limit: int) -> bytes:
         """Return the first *limit* bytes of the decoded body, or fewer if it has no more.
 
@@ -58,6 +96,10 @@ class Reply:
             return self._raw.read(limit, decode_content=True) if limit else b""
         except NETWORK_ERRORS as error:
             raise failure(error, self.host) from None
+
+    def close(self) -> None:
+        """Let go of the connection before `Net.ask` ends; nothing is read any more."""
+        self._raw.close()
 
     def hang_up(self) -> None:
         """End a read that another thread waits in; safe at any time."""
@@ -73,12 +115,23 @@ class Net:
     No request is tried twice here: pace and retries are the caller's.
     """
 
-    def __init__(self, policy: NetPolicy) -> None:
+    def __init__(
+        self, policy: NetPolicy, watch: Callable[[socket.socket], None] | None = None
+    ) -> None:
+        """Prepare; *watch* is told of each connection, for one that is to be ended from outside."""
         self.policy = policy
-        self._session = open_session(policy)
+        self._watch = watch
+        self._deadline: Deadline | None = None
+        self._session = open_session(policy, self._met)
 
     def close(self) -> None:
         self._session.close()
+
+    def _met(self, connection: socket.socket) -> None:
+        if self._watch is not None:
+            self._watch(connection)
+        if self._deadline is not None:
+            self._deadline.watch(connection)
 
     @contextmanager
     def ask(
@@ -90,6 +143,7 @@ class Net:
         body: bytes | None = None,
         follow: Follow = "none",
         authenticate: bool = True,
+        within: float | None = None,
     ) -> Iterator[Reply]:
         """Open the answer to one request; errors of HTTP are answers.
 
@@ -98,19 +152,39 @@ class Net:
         first host no token is sent any more. An answer that is not followed is given as it is.
 
         *headers* hold no credentials: those come from the policy, and without *authenticate* from
-        nowhere. *follow* ``same-host`` ends at a redirect that leads elsewhere.
+        nowhere. *follow* ``same-host`` ends at a redirect that leads elsewhere. *within* is how
+        many seconds the head of the answer may take, redirects included: time-outs alone forgive
+        a server that sends a byte a second.
 
         Raises:
             UrlRefused, HostNotAllowed: an address, the first or a later one, is not asked.
             SourceUnavailable: no answer (network, time-out, too many redirects).
         """
-        response, hops = self._asked(
-            method, url, headers or {}, body, follow=follow, authenticate=authenticate
-        )
+        with self._deadline_of(within) as passed:
+            response, hops = self._asked(
+                method, url, headers or {}, body, follow=follow, authenticate=authenticate
+            )
+            if passed():
+                # A head that ends early reads as one that is merely short.
+                _let_go(response)
+                raise failure(TimeoutError(), origin_of(url).name)
         try:
             yield Reply(response, hops[-1], hops)
         finally:
             _let_go(response)
+
+    @contextmanager
+    def _deadline_of(self, seconds: float | None) -> Iterator[Callable[[], bool]]:
+        """Hang up after *seconds*; yield what says whether that has happened."""
+        if seconds is None:
+            yield lambda: False
+            return
+        with Deadline(seconds) as deadline:
+            self._deadline = deadline
+            try:
+                yield lambda: deadline.passed
+            finally:
+                self._deadline = None
 
     def _asked(
         self,

@@ -20,7 +20,9 @@ from comfywatchman.net.policy import NetPolicy, Origin
 _Guard = Callable[[str, str, int, socket.socket], None]
 
 
-def open_session(policy: NetPolicy) -> requests.Session:
+def open_session(
+    policy: NetPolicy, watch: Callable[[socket.socket], None] | None = None
+) -> requests.Session:
     """Return a session for one thread, which follows nothing and stores no cookie by itself.
 
     It reads neither the environment nor ~/.netrc (which would replace a token's header), tries
@@ -33,14 +35,16 @@ def open_session(policy: NetPolicy) -> requests.Session:
     session.headers.clear()
     session.headers.update({"User-Agent": policy.user_agent, "Accept": "*/*"})
     session.verify = str(policy.ca_bundle) if policy.ca_bundle is not None else True
-    adapter = _GuardedAdapter(_guard(policy))
+    adapter = _GuardedAdapter(_guard(policy, watch))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
-def _guard(policy: NetPolicy) -> _Guard:
+def _guard(policy: NetPolicy, watch: Callable[[socket.socket], None] | None) -> _Guard:
     def check(scheme: str, host: str, port: int, connected: socket.socket) -> None:
+        if watch is not None:
+            watch(connected)
         if policy.is_insecure(Origin(scheme, host.strip("[]").rstrip(".").lower(), port)):
             return
         peer = str(connected.getpeername()[0])

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import socket
 import sys
 
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.analyze.loaders import Tables
+from comfywatchman.parsing.confining import allow_time, confine
 from comfywatchman.parsing.reading import read_answer
 from comfywatchman.parsing.tables import shipped_tables
 from comfywatchman.parsing.wire import (
     Answer,
-    Bounds,
     ConnectionEnded,
     Hello,
     Ready,
@@ -44,37 +43,15 @@ def main() -> None:
 def _serve(connection: socket.socket) -> None:
     hello = receive(connection, Hello)
     tables = shipped_tables(hello.extra_loaders)
-    _confine(hello.bounds)
+    confine(hello.bounds)
     send(connection, Ready())
     failed = False
     while not failed:  # after a failure the memory is in no state to go on with
         request, file = receive_with_file(connection, Request)
-        _allow_time(hello.bounds.cpu_seconds)
+        allow_time(hello.bounds.cpu_seconds)
         answer = _answer(file, request.filename, tables, hello.limits)
         send(connection, answer)
         failed = answer.failure is not None
-
-
-def _confine(bounds: Bounds) -> None:
-    for limit, value in (
-        (resource.RLIMIT_AS, bounds.memory),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, bounds.files),
-    ):
-        _, hard = resource.getrlimit(limit)
-        wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        # macOS has the name RLIMIT_AS and refuses to set it; the other limits hold there
-        with contextlib.suppress(ValueError):
-            resource.setrlimit(limit, (wanted, wanted))
-
-
-def _allow_time(seconds: int) -> None:
-    """Let the kernel end us after so much more processor time: a loop in C hears no alarm."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    allowed = int(used.ru_utime + used.ru_stime) + 1 + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (allowed, hard))
 
 
 def _answer(file: int, filename: str, tables: Tables, limits: Limits) -> Answer:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -86,6 +86,18 @@ class Parser:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def use_loaders(self, extra_loaders: Sequence[str]) -> None:
+        """Read what comes from now on with these lines besides the shipped ones.
+
+        Raises:
+            SettingsInvalid: one of them is no line of the loader table; the ones before stay.
+        """
+        if tuple(extra_loaders) == self._hello.extra_loaders:
+            return
+        self._tables = shipped_tables(extra_loaders)
+        self._hello = replace(self._hello, extra_loaders=tuple(extra_loaders))
         self.close()
 
     @property

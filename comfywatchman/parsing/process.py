@@ -39,16 +39,7 @@ class ChildProcess:
         """
         self._connection, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # a Ctrl-C at the terminal is for the parent
-            )
+            self._process = started(_PROGRAM, theirs)
         self._greeting: Hello | None = hello
 
     @property
@@ -83,9 +74,31 @@ class ChildProcess:
         self._process.wait()
 
     def _end(self) -> str:
-        """Say how a child ended that closed its socket."""
-        try:
-            status = self._process.wait(_LAST_BREATH_SECONDS)
-        except subprocess.TimeoutExpired:
-            return "broke off"
-        return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        return ended(self._process)
+
+
+def started(program: str, theirs: socket.socket, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a child with *theirs* as its side of a pair of sockets; nothing else is handed over.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", program, str(theirs.fileno()), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        cwd="/",
+        pass_fds=[theirs.fileno()],
+        process_group=0,  # a Ctrl-C at the terminal is for the parent
+    )
+
+
+def ended(process: subprocess.Popen[bytes]) -> str:
+    """Say how a child ended that closed its socket."""
+    try:
+        status = process.wait(_LAST_BREATH_SECONDS)
+    except subprocess.TimeoutExpired:
+        return "broke off"
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"

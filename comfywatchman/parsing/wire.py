@@ -25,7 +25,7 @@ _BLOCK = 1 << 20
 class Bounds:
     """What the child may use. Sizes are bytes, times seconds."""
 
-    memory: int = 1024 * 1024 * 1024
+    memory: int = 768 * 1024 * 1024
     """Address space."""
     cpu_seconds: int = 10
     """For one file."""

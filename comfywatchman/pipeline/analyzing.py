@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.analyze.compare import compare
-from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import FileUnreadable, Trouble
 from comfywatchman.domain.files import Folders, Stamp
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
 from comfywatchman.domain.messages import (
-    AnalyzeWorkflow,
-    Cause,
     Event,
     ReferenceUnresolved,
     WorkflowAnalyzed,
@@ -21,10 +21,12 @@ from comfywatchman.domain.messages import (
 )
 from comfywatchman.domain.references import Analysis, WorkflowContent
 from comfywatchman.pipeline.desk import Outcome
-from comfywatchman.pipeline.library import StoredLibrary, with_unindexed
+from comfywatchman.pipeline.library import StoredLibrary, as_on_disk
+from comfywatchman.pipeline.reach import Reach
+from comfywatchman.pipeline.unplugged import with_unplugged
 
 if TYPE_CHECKING:
-    from comfywatchman.analyze.compare import Library
+    from comfywatchman.analyze.shelf import Library
     from comfywatchman.parsing.parser import Parsed, Parser
     from comfywatchman.state.jobs import JobRow
     from comfywatchman.state.keeper import Reader
@@ -50,17 +52,26 @@ class Analyzer:
     parser: Parser
     folders: Folders
     reader: Reader
+    reach: Reach = field(default_factory=Reach)
+    loaders: Callable[[], Sequence[str]] | None = None
+    """Returns the lines of the loader table that are in force besides the shipped ones, where they
+    may become others while we run."""
 
     def step(self, row: JobRow) -> Outcome:
         """Carry out an `AnalyzeWorkflow` job."""
         job = row.job
         assert isinstance(job, AnalyzeWorkflow)  # noqa: S101 - the table's kind says so
         started = time.monotonic()
-        if look(job.path) is None:
-            return Outcome((WorkflowRemoved(job.path),))
+        if self.loaders is not None:
+            self.parser.use_loaders(self.loaders())
+        if self.reach.look(job.path) is None:
+            gone = self.reach.why_offline(job.path) is None
+            return Outcome((WorkflowRemoved(job.path),) if gone else ())
         with self.reader.connect() as connection:
-            read = analyze(job.path, self.parser, self.folders, StoredLibrary(connection))
-        analysis, stamp = read.analysis, read.stamp
+            library = StoredLibrary(connection, self.reach)
+            read = analyze(job.path, self.parser, self.folders, library, self.reach)
+            findings = with_unplugged(read.analysis.findings, self.folders, connection, self.reach)
+        analysis, stamp = replace(read.analysis, findings=findings), read.stamp
         if row.attempts < MOST_LOOKS and (read.changed or _half_written(analysis, stamp)):
             trouble = analysis.content.trouble or _CHANGED
             return Outcome(trouble=trouble, retry_in=0.2 * 2**row.attempts)
@@ -94,18 +105,22 @@ class Read:
     """It was written to meanwhile."""
 
 
-def analyze(path: Path, parser: Parser, folders: Folders, library: Library) -> Read:
+def analyze(
+    path: Path, parser: Parser, folders: Folders, library: Library, reach: Reach | None = None
+) -> Read:
     """Read *path* and compare it with *library*; a file that cannot be read is a finding too."""
     try:
         parsed = parser.read(path)
     except FileUnreadable as error:
         return Read(_unreadable(path, error.trouble()))
-    return Read(compared(path, parsed, folders, library), parsed.stamp, parsed.changed)
+    return Read(compared(path, parsed, folders, library, reach), parsed.stamp, parsed.changed)
 
 
-def compared(path: Path, parsed: Parsed, folders: Folders, library: Library) -> Analysis:
-    findings = with_unindexed(compare(parsed.content, folders, library), folders)
-    return Analysis(path, parsed.sha256, parsed.content, findings)
+def compared(
+    path: Path, parsed: Parsed, folders: Folders, library: Library, reach: Reach | None = None
+) -> Analysis:
+    findings = compare(parsed.content, folders, library, separator=os.sep)
+    return Analysis(path, parsed.sha256, parsed.content, as_on_disk(findings, folders, reach))
 
 
 def _unreadable(path: Path, trouble: Trouble) -> Analysis:

@@ -8,16 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.messages import Event, Job, JobFailed, JobSetAside, ModelFound
-from comfywatchman.pipeline.record import record, record_found
+from comfywatchman.domain.jobs import Job
+from comfywatchman.domain.messages import Event, JobFailed, JobSetAside, ModelFound, ModelRemoved
+from comfywatchman.pipeline.record import INDEX, record, record_found, record_removed
 from comfywatchman.state import jobs
 from comfywatchman.state.jobs import JobRow
 
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Connection, Keeper, Reader
+
+E = TypeVar("E")
 
 LONGEST_WAIT = 3600.0
 """Seconds a worker sleeps at most without being woken."""
@@ -36,8 +39,12 @@ class Outcome:
     """Seconds until the next try; ``None`` ends the job."""
     progressed: bool = False
     """Some of the work was done before it failed: the count of tries begins anew."""
+    uncounted: bool = False
+    """It was no try: nothing was asked."""
+    mismatched: bool = False
+    """Other bytes came than were promised."""
     interrupted: bool = False
-    """We are stopping: the job waits as it was."""
+    """We broke it off ourselves: the job waits as it was, unless it was canceled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +58,16 @@ class Desk:
     reader: Reader
     readers: Sequence[Callable[[Event], None]]
     """Who is told of each event after it was stored: log, metrics, live page."""
-    bells: dict[str, SimpleQueue[None]] = field(
+    bells: dict[str, SimpleQueue[object]] = field(
         default_factory=lambda: {
-            kind: SimpleQueue() for kind in ("analyze", "resolve", "fetch", "index")
+            kind: SimpleQueue() for kind in ("analyze", "resolve", "fetch", INDEX)
         }
     )
+    """Each put means: there may be work. Who reads model files hears of results there as well."""
     on_job: Callable[[str], None] = lambda _kind: None
     """Told the kind of each job that did what it was asked for."""
-    since: float = 0.0
-    """Only jobs asked for since then (Unix seconds) are handed out: what a command is for."""
+    rules: Callable[[str], jobs.Rules] = lambda _kind: jobs.ANY
+    """Which jobs of a kind may be handed out at this moment."""
     workers: dict[str, int] = field(default_factory=dict)
     """How many workers listen to each bell; one when not named."""
 
@@ -76,20 +84,20 @@ class Desk:
         kinds = self.keeper.write(lambda connection: _record_all(connection, told))
         self._after(told, kinds)
 
-    def submit(self, asked: Sequence[Job]) -> None:
-        """Store jobs that somebody asked for."""
-        self._ring(self.keeper.write(lambda c: jobs.enqueue(c, asked, time.time())))
-
-    def take(self, kind: str, *, per_host: int | None = None) -> JobRow | None:
-        """Take the next job that may run now; a look without a lock says whether there is one."""
-        looked = self.reader.read(
-            lambda c: jobs.claimable(c, kind, time.time(), per_host=per_host, since=self.since)
+    def submit(self, asked: Sequence[Job], *, urgent: bool = False) -> None:
+        """Store jobs that somebody asked for; what is *urgent* goes before everything else."""
+        priority = jobs.NOW if urgent else 0
+        self._ring(
+            self.keeper.write(lambda c: jobs.enqueue(c, asked, time.time(), priority=priority))
         )
+
+    def take(self, kind: str) -> JobRow | None:
+        """Take the next job that may run now; a look without a lock says whether there is one."""
+        rules = self.rules(kind)
+        looked = self.reader.read(lambda c: jobs.claimable(c, kind, time.time(), rules))
         if looked is None:
             return None
-        return self.keeper.write(
-            lambda c: jobs.claim(c, kind, time.time(), per_host=per_host, since=self.since)
-        )
+        return self.keeper.write(lambda c: jobs.claim(c, kind, time.time(), rules))
 
     def give_back(self, row: JobRow, outcome: Outcome) -> None:
         """Store what became of *row*, its events and the jobs that follow, or nothing of it."""
@@ -117,8 +125,11 @@ class Desk:
 
     def wait(self, kind: str) -> None:
         """Sleep until there may be work of *kind*: a bell, or the time of a waiting job."""
-        due = self.reader.read(lambda c: jobs.next_time(c, kind, since=self.since))
+        rules = self.rules(kind)
+        due = self.reader.read(lambda c: jobs.next_time(c, kind, rules))
         wait = LONGEST_WAIT if due is None else max(0.05, due - time.time())
+        if rules.until is not None:
+            wait = min(wait, max(0.05, rules.until - time.time()))
         # A job that is due already but was not handed out waits for a lane or a host; whoever
         # finishes there rings.
         if due is not None and due <= time.time():
@@ -143,14 +154,20 @@ class Desk:
 def _record_all(connection: Connection, events: Iterable[Event]) -> set[str]:
     now = time.time()
     kinds: set[str] = set()
-    for found, group in groupby(events, key=lambda event: isinstance(event, ModelFound)):
-        if found:
-            many = [event for event in group if isinstance(event, ModelFound)]
-            kinds |= record_found(connection, many, now)
-            continue
-        for event in group:
-            kinds |= record(connection, event, now)
+    for kind, group in groupby(events, key=type):
+        many = tuple(group)
+        if kind is ModelFound:
+            kinds |= record_found(connection, _only(ModelFound, many), now)
+        elif kind is ModelRemoved:
+            kinds |= record_removed(connection, _only(ModelRemoved, many), now)
+        else:
+            for event in many:
+                kinds |= record(connection, event, now)
     return kinds
+
+
+def _only(kind: type[E], events: Iterable[Event]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
 
 
 def _close(connection: Connection, row: JobRow, outcome: Outcome, now: float) -> str | None:
@@ -166,8 +183,16 @@ def _close(connection: Connection, row: JobRow, outcome: Outcome, now: float) ->
             outcome.trouble,
             now,
             outcome.retry_in,
-            attempts=1 if outcome.progressed else None,
+            attempts=_attempts(row, outcome),
+            mismatched=outcome.mismatched,
         )
         return None
     jobs.fail(connection, row.id, outcome.trouble, now)
     return None
+
+
+def _attempts(row: JobRow, outcome: Outcome) -> int | None:
+    """Return how many tries count from now on; ``None`` for one more than before."""
+    if outcome.uncounted:
+        return row.attempts
+    return 1 if outcome.progressed else None

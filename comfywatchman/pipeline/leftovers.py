@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look
 from comfywatchman.disk.part import remove_part
-from comfywatchman.disk.walk import walk
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.files import Folders
-from comfywatchman.domain.messages import FetchModel
+from comfywatchman.domain.jobs import FetchModel
 from comfywatchman.place import plan
 from comfywatchman.state import jobs
 
@@ -33,15 +32,17 @@ def is_part(name: str) -> bool:
     return _OURS.fullmatch(name) is not None
 
 
-def remove_leftovers(roots: Sequence[Path], folders: Folders, reader: Reader) -> list[Path]:
-    """Remove our parts that no job goes on with and nobody wrote to for a week; return them.
+def remove_leftovers(parts: Sequence[Path], folders: Folders, reader: Reader) -> list[Path]:
+    """Remove those *parts* of ours that no job goes on with and nobody wrote to for a week.
 
-    Nothing else is ever removed.
+    Returns them; nothing else is ever removed.
     """
-    removed = []
+    removed: list[Path] = []
+    if not parts:
+        return removed
     with reader.connect() as connection:
-        needed = {path for row in _fetches(connection) for path in _parts(row, folders)}
-    for path in _found(roots):
+        needed = set(parts_of_all(connection, folders))
+    for path in parts:
         stamp = look(path)
         age = 0.0 if stamp is None else time.time() - stamp.mtime_ns / 1e9
         if path not in needed and age > KEPT_SECONDS:
@@ -60,6 +61,12 @@ def part_of(job: FetchModel, folders: Folders) -> Path:
     return plan(folders, job.folder, job.name, fingerprint=first.sha256 or first.url).part
 
 
+def parts_of_all(connection: Connection, folders: Folders) -> Iterator[Path]:
+    """Yield the part of every job that may still be gone on with."""
+    for row in _fetches(connection):
+        yield from _parts(row, folders)
+
+
 def _fetches(connection: Connection) -> list[jobs.JobRow]:
     return jobs.listed(connection, states=_GOES_ON, kind="fetch", limit=1_000_000)
 
@@ -70,10 +77,3 @@ def _parts(row: jobs.JobRow, folders: Folders) -> Iterator[Path]:
             yield part_of(row.job, folders)
         except WatchmanError:
             return
-
-
-def _found(roots: Sequence[Path]) -> Iterator[Path]:
-    for root in roots:
-        for listing in walk(root, is_part):
-            for name, _ in listing.files:
-                yield listing.directory / name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from comfywatchman.domain.errors import Trouble, WatchmanError
 
-HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed"})
+HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed", "root-offline"})
 """Troubles of this machine: they last until somebody acts, and pass at once when cured."""
 
 HERE_SECONDS = 10.0
@@ -17,7 +17,14 @@ LONGEST_ASKED = 3600.0
 
 
 PASSING = frozenset(
-    {"source-unavailable", "rate-limited", "disk-failed", "disk-full", "folder-not-writable"}
+    {
+        "source-unavailable",
+        "rate-limited",
+        "disk-failed",
+        "disk-full",
+        "folder-not-writable",
+        "root-offline",
+    }
 )
 """Codes of troubles that may pass without anybody changing the workflow."""
 

@@ -10,14 +10,12 @@ from comfywatchman.disk.files import look
 from comfywatchman.domain.candidates import Resolution
 from comfywatchman.domain.errors import DownloadOff, WatchmanError
 from comfywatchman.domain.files import Folders
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, ResolveReference
 from comfywatchman.domain.messages import (
-    AnalyzeWorkflow,
-    Cause,
     Event,
     ReferenceAmbiguous,
     ReferenceResolved,
     ReferenceUnresolved,
-    ResolveReference,
 )
 from comfywatchman.pipeline.desk import Outcome
 from comfywatchman.pipeline.patience import Patience

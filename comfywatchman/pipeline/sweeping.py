@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman.disk.walk import Identity, walk
-from comfywatchman.domain.errors import Trouble
+from comfywatchman.disk.walk import Identity, Listing, stored, walk
+from comfywatchman.domain.errors import RootOffline, Trouble
 from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, Stamp
 from comfywatchman.domain.messages import Event, ModelCorrupt, ModelFound
 from comfywatchman.inventory import examine_model, is_model
-from comfywatchman.state import models, workflows
+from comfywatchman.pipeline.leftovers import is_part
+from comfywatchman.state import models, volumes, workflows
+from comfywatchman.watch.kernel import Mount, mount_of, mounts
 from comfywatchman.watch.sweep import Outcome, Sweep
 
 if TYPE_CHECKING:
-    from comfywatchman.state.keeper import Connection, Reader
+    from comfywatchman.state.keeper import Reader
 
 WORKFLOW_SUFFIXES = frozenset(
     [
@@ -67,7 +70,7 @@ class TreeNews:
     tree: Tree
     found: Outcome = field(default_factory=Outcome)
     files: int = 0
-    directories: Mapping[Path, Identity] = field(default_factory=dict)
+    directories: Mapping[bytes, Identity] = field(default_factory=dict)
     """Real path and identity of every directory that could be read."""
     linked: tuple[tuple[Path, Path], ...] = ()
     """(as ComfyUI spells it, real place) of directories reached through a link."""
@@ -75,6 +78,33 @@ class TreeNews:
     offline: Trouble | None = None
     """Set where the root itself is gone: then nothing was compared."""
     duration_seconds: float = 0.0
+    handed_over: int = 0
+    """How many new files went to who wanted them at once; they are not in *found*."""
+    parts: tuple[Path, ...] = ()
+    """Parts of downloads of ours."""
+    volumes: Mapping[int, int] = field(default_factory=dict)
+    """Which file systems the device numbers stand for now, where that is news."""
+    dead_links: tuple[Path, ...] = ()
+    """Known files that are links to nothing now; their drive may only not be there."""
+
+    def out_of_reach(self) -> dict[Path, Trouble]:
+        """Return the places that are not what they were, and why."""
+        held = {each.place: each.trouble for each in self.found.held}
+        dead = {path: why for path, why in self.troubles if why.code == RootOffline.code}
+        links = {
+            path: RootOffline(
+                f"The link {path} leads to nothing.",
+                remedy="Connect the drive it leads to, or remove the link.",
+            ).trouble()
+            for path in self.dead_links
+        }
+        return {**dead, **links, **held}
+
+    def counts(self) -> tuple[tuple[str, int], ...]:
+        """Return (kind, count) of what differs, of all four kinds."""
+        counts = dict(self.found.counts())
+        counts["added"] += self.handed_over
+        return tuple(counts.items())
 
 
 def trees(workflow_dirs: Sequence[Path], folders: Folders) -> tuple[Tree, ...]:
@@ -85,7 +115,8 @@ def trees(workflow_dirs: Sequence[Path], folders: Folders) -> tuple[Tree, ...]:
     ]
     for number, root in enumerate(folders.roots()):
         key = "models" if root == folders.models_root else f"model_roots.{number}"
-        optional = root != folders.models_root and folders.comfyui_root in root.parents
+        inside = root != folders.models_root and folders.comfyui_root in root.parents
+        optional = inside or root in folders.assumed
         found.append(Tree("models", key, root, models_of(folders), optional))
     return tuple(found)
 
@@ -98,81 +129,181 @@ def models_of(folders: Folders) -> Callable[[str], bool]:
 
 def is_workflow_file(name: str) -> bool:
     """Say by its name whether a file may hold a workflow; hidden ones are programs' own."""
-    return not name.startswith(".") and Path(name).suffix.lower() in WORKFLOW_SUFFIXES
+    stem, dot, suffix = name.rpartition(".")
+    return bool(dot and stem) and name[0] != "." and f".{suffix}".lower() in WORKFLOW_SUFFIXES
 
 
 def found_model(path: Path) -> list[Event]:
     """Look into a model file that has come to rest, and say what is there."""
     seen = examine_model(path)
     usable = seen.whole and seen.trouble is None
-    found: list[Event] = [ModelFound(path, seen.stamp.size, usable, seen.stamp)]
-    if seen.trouble is not None:
+    found: list[Event] = [ModelFound(path, seen.stamp.size, usable, seen.stamp, seen.trouble)]
+    if seen.whole and seen.trouble is not None:
         found.append(ModelCorrupt(path, seen.trouble))
     return found
 
 
+TakeNew = Callable[[Path, Sequence[tuple[str, Stamp]]], None]
+"""Is handed new files as the walk meets them: their directory, and name and stamp of each."""
+
+
 @dataclass(slots=True)
 class _Gathering:
-    sweep: Sweep = field(default_factory=Sweep)
+    sweep: Sweep
     files: int = 0
-    directories: dict[Path, Identity] = field(default_factory=dict)
+    handed_over: int = 0
+    directories: dict[bytes, Identity] = field(default_factory=dict)
     linked: list[tuple[Path, Path]] = field(default_factory=list)
     troubles: list[tuple[Path, Trouble]] = field(default_factory=list)
+    parts: list[Path] = field(default_factory=list)
+    dead_links: list[Path] = field(default_factory=list)
+
+    def take(self, listing: Listing) -> None:
+        self.files += len(listing.files) + listing.same
+        if listing.trouble is not None:
+            self.troubles.append((listing.directory, listing.trouble))
+        if listing.identity is not None:
+            self.directories[listing.real_path] = listing.identity
+        if listing.linked:
+            self.linked.append((listing.directory, listing.real))
+        if listing.others:
+            parts = [name for name in listing.others if is_part(name)]
+            self.parts += [listing.directory / name for name in parts]
+        if listing.unclear and listing.known:
+            known = (listing.directory / n for n in listing.unclear if n in listing.known)
+            self.dead_links += [path for path in known if _leads_nowhere(path)]
+        self.sweep.take(listing, listing.known)
 
 
-def sweep_tree(tree: Tree, reader: Reader, below: Path | None = None) -> TreeNews:
+def sweep_tree(
+    tree: Tree,
+    reader: Reader,
+    below: Path | None = None,
+    *,
+    take_new: TakeNew | None = None,
+    beat: Callable[[], None] = lambda: None,
+    believe: bool = False,
+) -> TreeNews:
     """Walk *tree*, or only the directory *below* in it, and compare it with the rows.
 
     A root that is not there is told and proves nothing about what was in it.
+
+    Args:
+        tree: what to walk.
+        reader: where the rows are.
+        below: a directory in it, where the rest is of no interest.
+        take_new: is handed new files at once, so that a hundred thousand of them need not be kept
+            in memory; those with an inode that a row has may have moved here, and come later.
+        beat: called as the walk goes on.
+        believe: whether what is missing was removed, also where its drive may not be there.
     """
     started = time.monotonic()
     start = below or tree.root
-    gathering = _Gathering()
+    top = os.fsencode(start)
+    rows = models if tree.kind == "models" else workflows
     with reader.connect() as connection:
-        offline = _walk(tree, start, connection, gathering)
-        if offline is not None and not (below is not None and _is_gone(below)):
-            return TreeNews(tree, offline=offline)
-        _take_gone(tree, start, connection, gathering)
+        before = volumes.known(connection)
+        gathering = _Gathering(Sweep(Numbering()))
+        known_inode = rows.known_inode(connection) if rows.any_row(connection) else _no
+        for listing in walk(start, tree.wanted, rows.known_in(connection), beat):
+            if listing.identity is None and listing.path == top:
+                if start == tree.root or not _was_taken_away(start, gathering.sweep):
+                    return TreeNews(tree, offline=listing.trouble)
+                break
+            if take_new is not None and listing.files:
+                gathering.handed_over += _hand_over(listing, take_new, known_inode)
+            gathering.take(listing)
+        for directory in gathering.sweep.gone(rows.directories(connection, start)):
+            known = rows.known_in(connection)(directory).items()
+            stamps = {os.fsdecode(path.rpartition(b"/")[2]): stored(row) for path, row in known}
+            gathering.sweep.take_gone(Path(os.fsdecode(directory)), stamps)
+        here = _volumes(gathering.directories)
+        gathering.sweep.strangers = {
+            device for device, volume in here.items() if before.get(device, volume) != volume
+        }
+        found = gathering.sweep.outcome(rows.remembered(connection), believe=believe)
     return TreeNews(
         tree,
-        gathering.sweep.outcome(),
+        found,
         gathering.files,
         gathering.directories,
         tuple(gathering.linked),
         tuple(gathering.troubles),
         None,
         time.monotonic() - started,
+        gathering.handed_over,
+        tuple(gathering.parts),
+        {} if here.items() <= before.items() else here,
+        tuple(gathering.dead_links),
     )
 
 
-def _walk(tree: Tree, start: Path, connection: Connection, gathering: _Gathering) -> Trouble | None:
-    for listing in walk(start, tree.wanted):
-        if listing.trouble is not None:
-            if listing.directory == start and listing.identity is None:
-                return listing.trouble
-            gathering.troubles.append((listing.directory, listing.trouble))
-        gathering.files += len(listing.files)
-        if listing.identity is not None:
-            gathering.directories[listing.real] = listing.identity
-        if listing.linked:
-            gathering.linked.append((listing.directory, listing.real))
-        gathering.sweep.take(listing, _known(tree, connection, listing.directory))
-    return None
+def _leads_nowhere(link: Path) -> bool:
+    try:
+        return link.is_symlink() and not link.exists()
+    except OSError:
+        return False
 
 
-def _is_gone(directory: Path) -> bool:
-    """Whether a directory below a root was removed, and is not merely out of reach."""
-    return not directory.exists() and not directory.is_symlink() and directory.parent.is_dir()
+def _no(_inode: int) -> bool:
+    return False
 
 
-def _take_gone(tree: Tree, start: Path, connection: Connection, gathering: _Gathering) -> None:
-    every = (models if tree.kind == "models" else workflows).directories(connection)
-    inside = [path for path in every if path == start or start in path.parents]
-    for directory in gathering.sweep.gone(inside):
-        gathering.sweep.take_gone(directory, _known(tree, connection, directory))
+def _volumes(directories: Mapping[bytes, Identity]) -> dict[int, int]:
+    """Return device number -> identity of its file system, for those that tell one."""
+    found: dict[int, int] = {}
+    for real, (device, _) in directories.items():
+        if device not in found:
+            try:
+                found[device] = os.statvfs(real).f_fsid
+            except OSError:
+                continue
+    return {device: volume for device, volume in found.items() if volume}
 
 
-def _known(tree: Tree, connection: Connection, directory: Path) -> dict[str, Stamp]:
-    if tree.kind == "models":
-        return models.stamps_in(connection, directory)
-    return workflows.stamps_in(connection, directory)
+def _hand_over(listing: Listing, take_new: TakeNew, known_inode: Callable[[int], bool]) -> int:
+    """Hand over the new files that cannot have moved here, and take them out of *listing*."""
+    kept: list[tuple[str, Stamp]] = []
+    new: list[tuple[str, Stamp]] = []
+    for name, stamp in listing.files:
+        may_be_known = name in listing.known or known_inode(stamp.inode)
+        (kept if may_be_known else new).append((name, stamp))
+    if new:
+        take_new(listing.directory, new)
+        listing.files = tuple(kept)
+    return len(new)
+
+
+def _was_taken_away(directory: Path, sweep: Sweep) -> bool:
+    """Whether a directory below a root was removed, and is not merely out of reach.
+
+    What is left of the way to it then tells whether that proves anything.
+    """
+    try:
+        directory.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    else:
+        return False
+    try:
+        status = directory.parent.stat()
+    except OSError:
+        return False
+    sweep.stand_on(directory.parent, status.st_dev, status.st_mtime_ns)
+    return True
+
+
+class Numbering:
+    """Says where a file has the same inode number at each mount; reads the mounts when asked."""
+
+    def __init__(self, mounted: Callable[[], list[Mount]] = mounts) -> None:
+        self._mounted = mounted
+        self._read: list[Mount] | None = None
+
+    def __call__(self, real: Path) -> bool:
+        if self._read is None:
+            self._read = self._mounted()
+        mount = mount_of(real, self._read)
+        return mount is None or mount.numbered

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman.domain.references import Analysis, Finding
-from comfywatchman.state import jobs, workflows
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.references import Analysis, Finding, Hint
+from comfywatchman.state import jobs, placed, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Connection
@@ -15,11 +18,32 @@ _STANDING_IN_THE_WAY = (jobs.FAILED, jobs.SET_ASIDE, jobs.WAITING, jobs.CANCELED
 
 
 def with_answers(connection: Connection, analysis: Analysis) -> Analysis:
-    """Return *analysis* with the offers and the obstacle of each missing reference."""
+    """Return *analysis* with the offers and the obstacle of each missing reference.
+
+    What we placed ourselves is told where nothing proves that it is the wanted file.
+    """
+    present = {f.path for f in analysis.findings if f.path is not None and f.hint is None}
+    unproven = placed.unverifiable(connection, present) if present else frozenset()
     return replace(
         analysis,
-        findings=tuple(_answered(connection, finding) for finding in analysis.findings),
+        findings=tuple(
+            _answered(connection, _doubted(finding, unproven)) for finding in analysis.findings
+        ),
     )
+
+
+def _doubted(finding: Finding, unproven: Collection[Path]) -> Finding:
+    if finding.path not in unproven or finding.hint is not None:
+        return finding
+    if any(declared.sha256 == finding.sha256 for declared in finding.reference.declared):
+        return finding
+    hint = Trouble(
+        Hint.UNVERIFIABLE,
+        f"{finding.path} was fetched, and nobody publishes a hash that would prove it; "
+        f"its SHA-256 is {finding.sha256}.",
+        "Compare it with a copy that you trust, or write its hash into the workflow.",
+    )
+    return replace(finding, hint=hint)
 
 
 def _answered(connection: Connection, finding: Finding) -> Finding:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import assert_never
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.messages import (
@@ -13,6 +12,7 @@ from comfywatchman.domain.messages import (
     DaemonStopped,
     DaemonStopping,
     DownloadFailed,
+    DownloadPaused,
     DownloadProgressed,
     DownloadQuarantined,
     DownloadQueued,
@@ -21,6 +21,7 @@ from comfywatchman.domain.messages import (
     DownloadVerified,
     ErrorMet,
     Event,
+    InventoryProgressed,
     JobFailed,
     JobSetAside,
     ModelChanged,
@@ -30,6 +31,7 @@ from comfywatchman.domain.messages import (
     ModelMoved,
     ModelPlaced,
     ModelRemoved,
+    ModelVerified,
     ReferenceAmbiguous,
     ReferenceResolved,
     ReferenceUnresolved,
@@ -46,88 +48,24 @@ from comfywatchman.domain.messages import (
     WorkflowSettled,
 )
 from comfywatchman.domain.references import WorkflowState
-
-Level = Literal["debug", "info", "warning", "error"]
-
-NAMED_AT_MOST = 20
-"""How many missing models one line names; the report names all."""
-
-LOG_EVENTS: Mapping[str, str] = {
-    "daemon.started": "the process is up and owns the state",
-    "daemon.ready": "the first sweep is done and the address answers",
-    "daemon.stopping": "a signal, a command or a bug ends the process",
-    "daemon.stopped": "the last line of a clean stop",
-    "config.loaded": "the settings were read at the start",
-    "config.reloaded": "the settings were read again",
-    "config.rejected": "new settings are wrong; the old ones stay in force",
-    "watch.started": "a directory tree is watched",
-    "watch.overflow": "the kernel threw notifications away; a sweep follows",
-    "watch.degraded": "part of a tree is only swept, not watched",
-    "watch.root_offline": "a watched directory is gone; nothing counts as removed",
-    "watch.root_online": "the directory is back; a sweep follows",
-    "workflow.settled": "a workflow file came to rest",
-    "workflow.analyzed": "a workflow was read and compared with the disk",
-    "workflow.ready": "every model that the workflow names is here",
-    "workflow.removed": "a workflow file is gone",
-    "workflow.unreadable": "a file could not be read as a workflow",
-    "model.found": "a file came to rest in a model folder; its bytes are not measured yet",
-    "model.indexed": "a model file was measured",
-    "model.changed": "the bytes of a model file may be other ones now",
-    "model.removed": "a model file is gone",
-    "model.moved": "a model file has another name now",
-    "model.corrupt": "the bytes of a model file are not what they were, though nothing wrote it",
-    "model.placed": "a verified file got its final name",
-    "model.linked": "a file that is here already got another name; nothing was fetched",
-    "sweep.started": "every tree is walked and compared",
-    "sweep.finished": "the walk is done; `drift` is what no notification had told",
-    "reference.resolved": "a source was chosen for a missing model",
-    "reference.ambiguous": "a person has to choose the source",
-    "reference.unresolved": "no source can be used",
-    "search.asked": "a backend was asked; the line after it tells how it went",
-    "search.answered": "a backend answered, perhaps with nothing (`result` is `empty`)",
-    "search.unavailable": "a backend could not be asked",
-    "search.mismatch": "a backend answered about something else",
-    "download.queued": "a model waits for its transfer",
-    "download.started": "a transfer began",
-    "download.progress": "how far a transfer is, every few seconds",
-    "download.resumed": "the transfer goes on where an earlier one ended (`offset`)",
-    "download.verified": "the bytes arrived and are the promised ones",
-    "download.quarantined": "the bytes are not the promised ones; they were put aside",
-    "download.failed": "the transfer was given up",
-    "download.retrying": "the transfer is tried again later",
-    "webhook.delivered": "an event was posted",
-    "webhook.failed": "an event could not be posted",
-    "job.failed": "a job ended without success",
-    "job.set_aside": "a job ended the process too often and is not tried again",
-    "error.met": "something outside a job went wrong",
-}
-"""Every event name of ours and what it means; ``docs/metrics.md`` lists them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One log record without its time."""
-
-    event: str
-    level: Level
-    fields: Mapping[str, object]
+from comfywatchman.report.lines import NAMED_AT_MOST, Level, Line, line
 
 
 def lines(event: Event) -> tuple[Line, ...]:  # noqa: PLR0911, PLR0912  # one row for each event: a table
     """Return what the log says about *event*; more than one line where it is more than one news."""
     match event:
         case DaemonStarted():
-            return (_line("daemon.started", path=event.comfyui_root, pid=event.pid),)
+            return (line("daemon.started", path=event.comfyui_root, pid=event.pid),)
         case DaemonReady():
             took = event.duration_seconds
-            return (_line("daemon.ready", duration_seconds=took, address=event.address),)
+            return (line("daemon.ready", duration_seconds=took, address=event.address),)
         case DaemonStopping():
-            return (_line("daemon.stopping", reason=event.reason),)
+            return (line("daemon.stopping", reason=event.reason),)
         case DaemonStopped():
-            return (_line("daemon.stopped", duration_seconds=event.duration_seconds),)
+            return (line("daemon.stopped", duration_seconds=event.duration_seconds),)
         case WatchStarted():
             return (
-                _line(
+                line(
                     "watch.started",
                     path=event.root,
                     kind=event.kind,
@@ -136,30 +74,30 @@ def lines(event: Event) -> tuple[Line, ...]:  # noqa: PLR0911, PLR0912  # one ro
                 ),
             )
         case WatchDegraded():
-            return (_line("watch.degraded", "warning", path=event.root, error=event.trouble),)
+            return (line("watch.degraded", "warning", path=event.root, error=event.trouble),)
         case WatchOverflowed():
-            return (_line("watch.overflow", "warning"),)
+            return (line("watch.overflow", "warning"),)
         case RootOffline():
-            return (_line("watch.root_offline", "warning", path=event.root, error=event.trouble),)
+            return (line("watch.root_offline", "warning", path=event.root, error=event.trouble),)
         case RootOnline():
-            return (_line("watch.root_online", path=event.root),)
+            return (line("watch.root_online", path=event.root),)
         case SweepStarted():
-            return (_line("sweep.started", "debug", reason=event.reason),)
+            return (line("sweep.started", "debug", reason=event.reason),)
         case SweepFinished():
             return (_swept(event),)
         case WorkflowSettled():
-            return (_line("workflow.settled", workflow=event.path, size=event.size),)
+            return (line("workflow.settled", workflow=event.path, size=event.size),)
         case WorkflowRemoved():
-            return (_line("workflow.removed", workflow=event.path),)
+            return (line("workflow.removed", workflow=event.path),)
         case WorkflowAnalyzed():
             return _analyzed(event)
         case ModelFound():
             return (
-                _line("model.found", "debug", path=event.path, size=event.size, whole=event.whole),
+                line("model.found", "debug", path=event.path, size=event.size, whole=event.whole),
             )
         case ModelIndexed():
             return (
-                _line(
+                line(
                     "model.indexed",
                     folder=event.folder,
                     name=event.name,
@@ -169,14 +107,21 @@ def lines(event: Event) -> tuple[Line, ...]:  # noqa: PLR0911, PLR0912  # one ro
                     duration_seconds=event.duration_seconds,
                 ),
             )
+        case ModelVerified(path=path, reading=reading):
+            found = reading.measured
+            return (
+                line("model.verified", "debug", path=path, size=found.size, sha256=found.sha256),
+            )
+        case InventoryProgressed():
+            return (_measuring(event),)
         case ModelChanged():
-            return (_line("model.changed", path=event.path),)
+            return (line("model.changed", path=event.path),)
         case ModelMoved():
-            return (_line("model.moved", path=event.path, before=event.before),)
+            return (line("model.moved", path=event.path, before=event.before),)
         case ModelRemoved():
-            return (_line("model.removed", path=event.path),)
+            return (line("model.removed", path=event.path),)
         case ModelCorrupt():
-            return (_line("model.corrupt", "error", path=event.path, error=event.trouble),)
+            return (_corrupt(event),)
         case ReferenceResolved():
             return (_resolved(event),)
         case ReferenceAmbiguous():
@@ -186,9 +131,7 @@ def lines(event: Event) -> tuple[Line, ...]:  # noqa: PLR0911, PLR0912  # one ro
         case SearchAsked():
             return _asked(event)
         case DownloadQueued():
-            return (
-                _line("download.queued", folder=event.folder, name=event.name, size=event.size),
-            )
+            return (line("download.queued", folder=event.folder, name=event.name, size=event.size),)
         case DownloadStarted():
             return _started(event)
         case DownloadProgressed():
@@ -197,6 +140,9 @@ def lines(event: Event) -> tuple[Line, ...]:  # noqa: PLR0911, PLR0912  # one ro
             return (_verified(event),)
         case DownloadQuarantined():
             return (_open("download.quarantined", event, path=event.path),)
+        case DownloadPaused():
+            about = {"folder": event.folder, "name": event.name}
+            return (line("download.paused", **about, reason=event.reason, done=event.done),)
         case DownloadRetrying():
             return (_open("download.retrying", event, retry_in_seconds=event.retry_in_seconds),)
         case DownloadFailed():
@@ -223,12 +169,27 @@ def trouble_of(event: Event) -> Trouble | None:
     return trouble
 
 
-def _line(event: str, level: Level = "info", /, **fields: object) -> Line:
-    return Line(event, level, fields)
+def _measuring(event: InventoryProgressed) -> Line:
+    left = event.remaining_seconds
+    return line(
+        "inventory.progress",
+        files=event.files,
+        size=event.size,
+        bytes_per_second=round(event.bytes_per_second),
+        remaining_seconds=None if left is None else round(left),
+        paused=event.paused,
+    )
+
+
+def _corrupt(event: ModelCorrupt) -> Line:
+    decayed = event.reading is not None
+    found = {"sha256": event.reading.measured.sha256} if event.reading is not None else {}
+    level: Level = "error" if decayed else "warning"
+    return Line("model.corrupt", level, {"path": event.path, **found, "error": event.trouble})
 
 
 def _swept(event: SweepFinished) -> Line:
-    return _line(
+    return line(
         "sweep.finished",
         reason=event.reason,
         duration_seconds=event.duration_seconds,
@@ -241,7 +202,7 @@ def _swept(event: SweepFinished) -> Line:
 def _analyzed(event: WorkflowAnalyzed) -> tuple[Line, ...]:
     analysis = event.analysis
     lacking = [finding for finding in analysis.findings if finding.lacking]
-    analyzed = _line(
+    analyzed = line(
         "workflow.analyzed",
         workflow=analysis.path,
         sha256=analysis.sha256,
@@ -253,11 +214,14 @@ def _analyzed(event: WorkflowAnalyzed) -> tuple[Line, ...]:
         duration_seconds=event.duration_seconds,
     )
     if analysis.state is WorkflowState.READY:
-        ready = _line("workflow.ready", workflow=analysis.path, references=len(analysis.findings))
+        anew = [f.spelling for f in analysis.findings if f.reference.active and f.misspelled]
+        more = {"select": anew[:NAMED_AT_MOST]} if anew else {}
+        count = len(analysis.findings)
+        ready = line("workflow.ready", workflow=analysis.path, references=count, **more)
         return (analyzed, ready)
     if analysis.state is WorkflowState.UNREADABLE:
         trouble = analysis.content.trouble
-        unreadable = _line("workflow.unreadable", "warning", workflow=analysis.path, error=trouble)
+        unreadable = line("workflow.unreadable", "warning", workflow=analysis.path, error=trouble)
         return (analyzed, unreadable)
     return (analyzed,)
 
@@ -268,7 +232,7 @@ def _spelled(folder: str | None, name: str) -> str:
 
 def _resolved(event: ReferenceResolved) -> Line:
     best = event.sources[0] if event.sources else None
-    return _line(
+    return line(
         "reference.resolved",
         folder=event.folder,
         name=event.name,
@@ -325,8 +289,15 @@ def _started(event: DownloadStarted) -> tuple[Line, ...]:
     return (started, Line("download.resumed", "info", fields)) if event.offset > 0 else (started,)
 
 
+_PROVEN: Mapping[bool, tuple[str, Level]] = {
+    True: ("download.verified", "info"),
+    False: ("download.unverifiable", "warning"),
+}
+
+
 def _progressed(event: DownloadProgressed) -> Line:
-    return _line(
+    left = event.remaining_seconds
+    return line(
         "download.progress",
         "debug",
         folder=event.folder,
@@ -334,12 +305,15 @@ def _progressed(event: DownloadProgressed) -> Line:
         done=event.done,
         size=event.size,
         bytes_per_second=round(event.bytes_per_second),
+        remaining_seconds=None if left is None else round(left),
     )
 
 
 def _verified(event: DownloadVerified) -> Line:
-    return _line(
-        "download.verified",
+    name, level = _PROVEN[event.promised]
+    return line(
+        name,
+        level,
         folder=event.folder,
         name=event.name,
         source=event.source,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,8 @@ import structlog
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.messages import Event
-from comfywatchman.report.events import Level, lines
+from comfywatchman.report.events import lines
+from comfywatchman.report.lines import Level
 from comfywatchman.report.record import (
     ExcInfo,
     Fields,
@@ -71,7 +72,7 @@ class Log:
         self._threshold = _NUMBERS[level]
         self._redaction = redaction
         self._count = count
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: tuple[tuple[Listener, Callable[[], bool]], ...] = ()
         self._lost = 0
 
     @property
@@ -79,12 +80,13 @@ class Log:
         """How many lines could not be written."""
         return self._sink.dropped + self._lost
 
-    def listen(self, listener: Listener) -> None:
+    def listen(self, listener: Listener, wanted: Callable[[], bool] = lambda: True) -> None:
         """Hand each record as a line of JSON to *listener*, our own debug lines included.
 
-        It runs on the thread that logs, so it does nothing but put.
+        It runs on the thread that logs, so it does nothing but put. While it is not *wanted* no
+        line is made that nobody else reads: a first sweep has a hundred thousand of them.
         """
-        self._listeners = (*self._listeners, listener)
+        self._listeners = (*self._listeners, (listener, wanted))
 
     def record(
         self,
@@ -95,7 +97,11 @@ class Log:
         exc_info: ExcInfo | None = None,
     ) -> None:
         try:
-            self._emit(level, self._plain(level, logger, event, fields, exc_info))
+            listeners = [listener for listener, wanted in self._listeners if wanted()]
+            written = _NUMBERS.get(level, logging.INFO) >= self._threshold
+            if written or listeners:
+                record = self._plain(level, logger, event, fields, exc_info)
+                self._emit(level, record, listeners, written=written)
         except Exception:  # noqa: BLE001  # a value that changes meanwhile, a listener's bug: counted
             self._lost += 1
 
@@ -115,12 +121,11 @@ class Log:
             **plain(more, self._redaction),
         }
 
-    def _emit(self, level: str, record: Record) -> None:
-        written = _NUMBERS.get(level, logging.INFO) >= self._threshold
-        if not written and not self._listeners:
-            return
-        as_json = to_json(record) if self._listeners or self._format == "json" else b""
-        for listener in self._listeners:
+    def _emit(
+        self, level: str, record: Record, listeners: Sequence[Listener], *, written: bool
+    ) -> None:
+        as_json = to_json(record) if listeners or self._format == "json" else b""
+        for listener in listeners:
             listener(as_json)
         if written:
             self._sink.write(level, as_json if self._format == "json" else to_text(record))

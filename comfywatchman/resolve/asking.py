@@ -9,6 +9,13 @@ from typing import Literal, Protocol
 from comfywatchman.domain.errors import RateLimited, SourceUnavailable, WatchmanError
 
 Follow = Literal["none", "same-host", "all"]
+Kind = Literal["metadata", "search"]
+"""What a question is about: one file or model, or what there is. Their answers age differently."""
+
+FEW_BYTES = 64 * 1024
+"""Enough of an answer about one file."""
+MANY_BYTES = 4 * 1024 * 1024
+"""Enough of a list: twenty models of Civitai with all their versions have one MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,9 @@ class Answer:
     url: str
     """The address that gave this answer, after the redirects that were followed."""
     body: bytes = b""
-    """The first kilobytes; never the whole of a model."""
+    """As much as was asked for; never the whole of a model."""
+    cut: bool = False
+    """The body has more than was asked for."""
 
 
 class Ask(Protocol):
@@ -39,11 +48,18 @@ class Ask(Protocol):
         headers: Mapping[str, str] | None = None,
         follow: Follow = "none",
         authenticate: bool = True,
+        limit: int = FEW_BYTES,
+        kind: Kind = "metadata",
     ) -> Answer:
         """Return the answer to one request.
 
         *follow* says which redirects are followed; the token never goes to another host.
-        Without *authenticate* the token of the host is left out.
+        Without *authenticate* the token of the host is left out. At most *limit* bytes of the
+        body are read.
+
+        Calls with equal arguments are one question, and two questions differ in an argument: an
+        answer may be kept under them. *kind* only says how long. The order of the parameters in
+        an address is always the same.
 
         Raises:
             SourceUnavailable: no answer (network, time-out, too many redirects).
@@ -87,6 +103,13 @@ def seconds_to_wait(answer: Answer) -> float | None:
 def _seconds(text: str) -> float | None:
     digits = text.strip()
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 8 else None
+
+
+def said(text: object, most: int = 120) -> str:
+    """Return what a stranger wrote as it may stand in a sentence: short, on one line, printable."""
+    shown = "".join(char if char.isprintable() else " " for char in str(text)[: most * 4])
+    words = " ".join(shown.split())
+    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def is_page(answer: Answer) -> bool:

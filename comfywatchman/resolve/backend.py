@@ -11,7 +11,7 @@ from comfywatchman.domain.errors import WatchmanError, WrongAnswer
 from comfywatchman.domain.messages import SearchAsked
 from comfywatchman.resolve.offers import Offers
 
-KNOWN_PLACES = frozenset({"workflow", "catalog"})
+KNOWN_PLACES = frozenset({"workflow", "catalog", "hfcache"})
 """Backends that look up addresses and do not search; cheap enough to be asked always."""
 
 
@@ -51,9 +51,9 @@ def ask(
     The known places are always asked; a search is left out once an offer is proven. *on_asked*
     hears of each backend that was asked.
     """
-    offers = Offers()
+    offers, settled = Offers(), False
     for backend in backends:
-        if backend.name not in KNOWN_PLACES and _settled(offers, wanted):
+        if backend.name not in KNOWN_PLACES and settled:
             continue
         started = time.monotonic()
         answer = _ask_one(backend, wanted)
@@ -67,6 +67,8 @@ def ask(
                 trouble=answer.troubles[0] if answer.troubles else None,
             )
         )
+        # Before it is joined: of two offers of one address only the better grade is kept.
+        settled = settled or _settled(answer, wanted)
         offers = offers.joined(answer)
     return offers
 
@@ -90,11 +92,17 @@ def _result(answer: Offers) -> str:
 
 
 def _settled(offers: Offers, wanted: Wanted) -> bool:
-    """Say whether an offer is proven and free, so that searching cannot do better."""
+    """Say whether an offer is free and so well proven that searching cannot do better.
+
+    A search by name comes to grade D at best. Where the catalog knows the file, nobody has to be
+    asked.
+    """
     return any(
         candidate.needs is None
+        and candidate.trouble is None
+        and not candidate.replacement
         and (
-            candidate.grade is Grade.A
+            candidate.grade in {Grade.A, Grade.C}
             or (candidate.grade is Grade.B and candidate.filename == wanted.filename)
         )
         for candidate in offers

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
@@ -47,6 +47,33 @@ class CatalogFile(msgspec.Struct, frozen=True):
     entries: tuple[CatalogEntry, ...]
     format: int = FORMAT
     built_from: BuiltFrom | None = None
+
+
+class Places(Protocol):
+    """Somebody who knows where files lie, without asking the network."""
+
+    def sources(self, folder: str, name: str) -> tuple[CatalogSource, ...]:
+        """Return the places of exactly this folder and name, the best first."""
+        ...
+
+    def with_sha256(self, sha256: str) -> tuple[CatalogSource, ...]:
+        """Return the places of these bytes, under whatever name."""
+        ...
+
+
+class Together:
+    """Several who know places as one; what the first ones say comes first."""
+
+    def __init__(self, *several: Places) -> None:
+        self._several = several
+
+    def sources(self, folder: str, name: str) -> tuple[CatalogSource, ...]:
+        """See `Places.sources`."""
+        return tuple(dict.fromkeys(s for one in self._several for s in one.sources(folder, name)))
+
+    def with_sha256(self, sha256: str) -> tuple[CatalogSource, ...]:
+        """See `Places.with_sha256`."""
+        return tuple(dict.fromkeys(s for one in self._several for s in one.with_sha256(sha256)))
 
 
 class Catalog:

@@ -6,6 +6,7 @@ huggingface_hub 2.4.0 and hub-docs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
 from comfywatchman.domain.errors import (
@@ -17,6 +18,7 @@ from comfywatchman.domain.errors import (
 )
 from comfywatchman.domain.files import sha256_or_none
 from comfywatchman.resolve.asking import Answer, Ask, is_page, size_or_none, unable
+from comfywatchman.resolve.hub_listing import HubListing
 from comfywatchman.resolve.published import Published
 from comfywatchman.resolve.urls import Endpoints, HubFile
 
@@ -35,6 +37,7 @@ class HuggingFace:
     def __init__(self, ask: Ask, endpoints: Endpoints) -> None:
         self._ask = ask
         self._endpoints = endpoints
+        self._listing = HubListing(ask, endpoints)
 
     def published(self, url: str) -> Published:
         """See `Publisher.published`."""
@@ -49,7 +52,23 @@ class HuggingFace:
         if answer.status == 401 and "credentials" in _message(answer).lower():
             # A bad token makes even a public file a 401: ask again without it.
             answer = self._head(asked, authenticate=False)
-        return _read(answer, file, asked)
+        facts = _read(answer, file, asked)
+        return facts if facts.trouble is None else self._with_hash(facts, file)
+
+    def _with_hash(self, facts: Published, file: HubFile) -> Published:
+        """Add what the list of a gated repository tells to everybody.
+
+        By its hash a copy is known that can be had without a login.
+        """
+        if file.repo.startswith(("datasets/", "spaces/")):
+            return facts
+        directory = file.path.rpartition("/")[0]
+        try:
+            leaves, _ = self._listing.files(file.repo, directory, revision=file.revision)
+        except WatchmanError:
+            return facts  # what it needs is known, and that is what was asked
+        leaf = next((leaf for leaf in leaves if leaf.path == file.path), None)
+        return facts if leaf is None else replace(facts, size=leaf.size, sha256=leaf.sha256)
 
     def _head(self, url: str, *, authenticate: bool) -> Answer:
         """Ask, and follow a renamed repository as long as it stays on the same host."""

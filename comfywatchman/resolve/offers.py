@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 from comfywatchman.domain.candidates import Candidate, Grade
@@ -54,7 +54,7 @@ class Offers(Sequence[Candidate]):
         waits = [wait for wait in (self.retry_after, answer.retry_after) if wait is not None]
         return Offers(
             candidates,
-            (*self.troubles, *answer.troubles),
+            tuple(dict.fromkeys((*self.troubles, *answer.troubles))),
             self.complete and answer.complete,
             max(waits, default=None),
         )
@@ -68,6 +68,18 @@ def _each_place_once(candidates: Iterable[Candidate]) -> list[Candidate]:
     kept: dict[str, Candidate] = {}
     for candidate in candidates:
         other = kept.get(candidate.url)
-        if other is None or _GRADES.index(candidate.grade) < _GRADES.index(other.grade):
+        if other is None:
             kept[candidate.url] = candidate
+        else:
+            better = _GRADES.index(candidate.grade) < _GRADES.index(other.grade)
+            first, second = (candidate, other) if better else (other, candidate)
+            kept[candidate.url] = _together(first, second)
     return list(kept.values())
+
+
+def _together(kept: Candidate, other: Candidate) -> Candidate:
+    """Return *kept* with what speaks for the same bytes in *other*, and the copy it knows of."""
+    if kept.sha256 != other.sha256:
+        return kept
+    evidence = tuple(dict.fromkeys((*kept.evidence, *other.evidence)))
+    return replace(kept, evidence=evidence, local=kept.local or other.local)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.resolve.urls import is_huggingface
+from comfywatchman.resolve.kinds import UNKNOWN, Belongs
+from comfywatchman.resolve.urls import host_of, is_huggingface
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,10 @@ class Published:
     """The facts that one source publishes about one file; ``None`` means: it does not say."""
 
     url: str
-    """Canonical, as it was asked for."""
+    """Canonical: as it was asked for, or the address of exactly this file where one stands for
+    several."""
     filename: str
+    """Empty where the source does not say."""
     size: int | None = None
     sha256: str | None = None
     commit: str | None = None
@@ -26,9 +29,27 @@ class Published:
     page: str | None = None
     """Where a person can read about the file."""
     trouble: Trouble | None = None
-    """Why the file cannot be had now: the reason behind *needs*."""
+    """Why the file cannot be had now: the reason behind *needs*, or that nobody is given it."""
     moved_to: str | None = None
     """The path that answered, where the source sent us to another one on its own host."""
+    size_about: int | None = None
+    """Bytes, where the source rounds."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Further hashes by their kind (AutoV1, AutoV3, …), lowercase."""
+    belongs: Belongs = UNKNOWN
+    notes: tuple[str, ...] = ()
+    """Sentences for a person."""
+    exact: bool = True
+    """False where the address is that of a page which has newer and older files."""
+    others: tuple[Published, ...] = ()
+    """Further files that the same address stands for; each without others of its own."""
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """Every hash that is known, by its kind."""
+        if self.sha256 is None:
+            return self.digests
+        return {**self.digests, "SHA256": self.sha256, "AutoV2": self.sha256[:10]}
 
 
 class Publisher(Protocol):
@@ -52,10 +73,13 @@ class ByHost:
 
     huggingface: Publisher
     web: Publisher
+    hosts: Mapping[str, Publisher] = field(default_factory=dict)
+    """Further hosts that have a way of their own."""
 
     def published(self, url: str) -> Published:
-        chosen = self.huggingface if is_huggingface(url) else self.web
-        return chosen.published(url)
+        if is_huggingface(url):
+            return self.huggingface.published(url)
+        return self.hosts.get(host_of(url), self.web).published(url)
 
 
 class Remembering:

@@ -7,9 +7,13 @@ from typing import Self
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from comfywatchman.domain.errors import UrlRefused
+from comfywatchman.resolve.air import PREFIX as AIR_PREFIX
+from comfywatchman.resolve.air import Air
+from comfywatchman.resolve.civitai_places import COM as CIVITAI
+from comfywatchman.resolve.civitai_places import download_url, page_url
 
 HUGGINGFACE = "https://huggingface.co"
-CIVITAI = "https://civitai.com"
+GITHUB_API = "https://api.github.com"
 
 _HUGGINGFACE_HOSTS = {
     "huggingface.co",
@@ -93,6 +97,12 @@ class Endpoints:
 
     huggingface: str = HUGGINGFACE
     civitai: str = CIVITAI
+    github_api: str = GITHUB_API
+
+    @property
+    def has_two_fronts(self) -> bool:
+        """Whether both sites of Civitai can be asked: an endpoint of one's own stands for both."""
+        return self.civitai.rstrip("/") == CIVITAI
 
     def canonical(self, url: str) -> str:
         """Return `canonical` of *url*; a model at a configured endpoint is the official host's.
@@ -115,8 +125,10 @@ class Endpoints:
         host = parts.hostname or ""
         if host in _HUGGINGFACE_HOSTS:
             return _moved(parts, self.huggingface)
-        if host in _CIVITAI_HOSTS and self.civitai.rstrip("/") != CIVITAI:
+        if host in _CIVITAI_HOSTS and not self.has_two_fronts:
             return _moved(parts, self.civitai)
+        if url.startswith(GITHUB_API + "/"):
+            return _moved(parts, self.github_api)
         return url
 
 
@@ -125,15 +137,15 @@ def canonical(url: str) -> str:
 
     Fragments go, and so do secrets and expired signatures in the query. A page of a file on
     Hugging Face becomes the file (``/blob/`` and ``/raw/`` to ``/resolve/``), its other hosts
-    become huggingface.co.
+    become huggingface.co. ``hf://owner/repo/path`` and ``urn:air:…`` become addresses.
 
     Raises:
         UrlRefused: no http(s) address, or one that carries a login.
     """
-    parts = _split(url)
+    parts = _split(_address(url))
     host = parts.hostname or ""
     if host in _HUGGINGFACE_HOSTS:
-        file = HubFile.from_url(url)
+        file = HubFile.from_url(parts.geturl())
         return file.url if file else HUGGINGFACE + _quoted_path(parts.path)
     query = _kept_query(parts.query)
     if host in _CIVITAI_HOSTS:
@@ -142,6 +154,30 @@ def canonical(url: str) -> str:
     if host == "github.com":
         path = _github_file(path)
     return f"{parts.scheme}://{_authority(parts)}{_quoted_path(path)}{query}"
+
+
+def _address(text: str) -> str:
+    """Turn the other ways to name a file of a hub into its address."""
+    lowered = text.strip()[:8].lower()
+    if lowered == AIR_PREFIX:
+        air = Air.read(text)
+        if air.file is not None and air.version is not None:
+            return download_url(CIVITAI, air.version, air.file)
+        return page_url(CIVITAI, air.model, air.version)
+    if lowered.startswith("hf://"):
+        return _hub_address(text.strip()[5:])
+    return text
+
+
+def _hub_address(path: str) -> str:
+    """Read ``[datasets/]owner/repo[@revision]/path``, as huggingface_hub writes it."""
+    segments = [quote(segment, safe="@%") for segment in path.split("/") if segment]
+    at = 2 + (1 if segments[:1] and segments[0] in _REPO_KINDS else 0)
+    if len(segments) <= at:
+        return "/".join([HUGGINGFACE, *segments])
+    name, _, revision = segments[at - 1].partition("@")
+    place = [*segments[: at - 1], name, "resolve", revision or "main", *segments[at:]]
+    return "/".join([HUGGINGFACE, *place])
 
 
 def is_huggingface(url: str) -> bool:

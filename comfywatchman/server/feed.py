@@ -50,6 +50,10 @@ class Feed:
         for client in self._clients:
             client.news.set()
 
+    def wanted(self) -> bool:
+        """Say whether anybody listens. From any thread."""
+        return bool(self._clients)
+
     @property
     def full(self) -> bool:
         return len(self._clients) >= MOST_CLIENTS

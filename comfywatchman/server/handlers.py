@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from comfywatchman.report.render import ReferenceRow, Report, WorkflowRow, report_of
+from comfywatchman.report.render import ReferenceRow, Report, WorkflowRow
 from comfywatchman.server.answers import Refused, bad_request, json_answer, not_found
 from comfywatchman.server.page import PAGE_POLICY, page
+from comfywatchman.server.readings import readings_in
 from comfywatchman.server.window import (
     Accepted,
     ChoiceLine,
@@ -28,6 +29,7 @@ MOST_ROWS = 1000
 MOST_PATHS = 1000
 SMALL_BODY = 1024 * 1024
 ERRORS_SHOWN = 20
+TROUBLES_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Call:
     """The variable parts of the address."""
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+
+class Sweeping(Struct, frozen=True):
+    removed: bool = False
+    """What is missing was removed, also where its drive may only not be there."""
 
 
 class WorkflowList(Struct, frozen=True):
@@ -114,6 +121,7 @@ class Handlers:
             window.downloads(),
             window.choices(),
             window.errors(ERRORS_SHOWN),
+            troubles=window.models(None, TROUBLES_SHOWN, 0, troubles=True),
         )
         headers = {"Content-Security-Policy": PAGE_POLICY}
         return Response(body, media_type="text/html", headers=headers)
@@ -125,16 +133,18 @@ class Handlers:
         return json_answer(WorkflowList(self._window.workflows()))
 
     def workflow(self, call: Call) -> Response:
-        analysis = self._window.workflow(call.path["id"])
-        if analysis is None:
+        row = self._window.workflow(call.path["id"])
+        if row is None:
             raise not_found("workflow of that id")
-        [row] = report_of([analysis], with_candidates=True).workflows
         return json_answer(row)
 
     def models(self, call: Call) -> Response:
         limit = _number(call.query, "limit", 100, MOST_ROWS)
         offset = _number(call.query, "offset", 0, 2**31)
-        found: ModelPage = self._window.models(call.query.get("folder"), limit, offset)
+        troubles = _number(call.query, "troubles", 0, 1) == 1
+        found: ModelPage = self._window.models(
+            call.query.get("folder"), limit, offset, troubles=troubles
+        )
         return json_answer(found)
 
     def references(self, _: Call) -> Response:
@@ -168,8 +178,15 @@ class Handlers:
             )
         return json_answer(self._commands.fix(paths), 202)
 
-    def sweep(self, _: Call) -> Response:
-        return json_answer(self._commands.sweep(), 202)
+    def sweep(self, call: Call) -> Response:
+        try:
+            asked = msgspec.json.decode(call.body or b"{}", type=Sweeping)
+        except msgspec.DecodeError as error:
+            raise bad_request(str(error), 'Send {} or {"removed": true} as the body.') from error
+        return json_answer(self._commands.sweep(removed=asked.removed), 202)
+
+    def measured(self, call: Call) -> Response:
+        return json_answer(self._commands.take_readings(readings_in(call.body)))
 
     def retry(self, call: Call) -> Response:
         return _job(self._commands.retry(_id(call)))
@@ -209,7 +226,7 @@ def _each_once(workflows: Sequence[WorkflowRow], *, lacking: bool) -> tuple[Refe
         (row.folder, row.name): row
         for workflow in workflows
         for row in workflow.references
-        if (row.lacking if lacking else row.state == "present")
+        if (row.lacking if lacking else row.here)
     }
     return tuple(found.values())
 

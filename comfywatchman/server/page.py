@@ -7,14 +7,17 @@ import hashlib
 from collections.abc import Sequence
 
 from comfywatchman.report.render.html import STYLE, document, link, table, text
-from comfywatchman.report.render.words import offer_words, size_words
+from comfywatchman.report.render.words import duration_words, offer_words, size_words
 from comfywatchman.server.window import (
     ChoiceLine,
     DownloadLine,
     ErrorLine,
+    ModelPage,
     Status,
     WorkflowLine,
 )
+
+_NONE = ModelPage(models=(), total=0)
 
 REFRESH_SECONDS = 5
 MOST_WORKFLOWS = 200
@@ -32,6 +35,8 @@ def page(
     downloads: Sequence[DownloadLine],
     choices: Sequence[ChoiceLine],
     errors: Sequence[ErrorLine],
+    *,
+    troubles: ModelPage = _NONE,
 ) -> str:
     """Return the whole page; every value from outside is escaped."""
     parts = [
@@ -39,6 +44,7 @@ def page(
         _downloads(downloads),
         _choices(choices),
         _workflows(workflows),
+        _troubles(troubles),
         _errors(errors),
         '<p class="quiet"><a href="/metrics">metrics</a> · <a href="/api/v1/status">status</a> · '
         '<a href="/openapi.json">API</a></p>',
@@ -56,8 +62,7 @@ def _head(status: Status) -> str:
         f"ComfyUI {comfyui}",
     ]
     if status.hash_backlog_files:
-        size = size_words(status.hash_backlog_bytes)
-        facts.append(f"{status.hash_backlog_files} models to measure, {size}")
+        facts.append(_measuring(status))
     offline = [root.path for root in status.roots if root.state != "online"]
     gone = f'<p class="error">Offline: {text(", ".join(offline))}</p>' if offline else ""
     return (
@@ -65,6 +70,15 @@ def _head(status: Status) -> str:
         f'<p class="quiet">{text(status.comfyui_root)} · version {text(status.version)} · since '
         f"{text(status.started_at.isoformat(timespec='seconds'))}</p>{gone}"
     )
+
+
+def _measuring(status: Status) -> str:
+    words = f"{status.hash_backlog_files} models to measure, "
+    words += size_words(status.hash_backlog_bytes)
+    if status.hash_paused:
+        return f"{words}, paused while ComfyUI works"
+    left = status.hash_remaining_seconds
+    return words if left is None else f"{words}, about {duration_words(left)} left"
 
 
 def _lacking(lacking: Sequence[str]) -> str:
@@ -117,7 +131,9 @@ def _workflows(workflows: Sequence[WorkflowLine]) -> str:
         [
             f'<a href="/api/v1/workflows/{text(line.id)}">{text(line.path)}</a>',
             f'<span class="{text(line.state)}">{text(line.state)}</span>',
-            "<br>".join(text(name) for name in line.lacking)
+            "<br>".join(
+                [*map(text, line.lacking), *(f"node {text(n)}" for n in line.missing_nodes)]
+            )
             or (text(line.error.cause) if line.error else ""),
         ]
         for line in workflows[:MOST_WORKFLOWS]
@@ -125,6 +141,24 @@ def _workflows(workflows: Sequence[WorkflowLine]) -> str:
     more = len(workflows) - len(rows)
     rest = f'<p class="quiet">and {more} more</p>' if more > 0 else ""
     return "<h2>Workflows</h2>" + table(["workflow", "state", "lacks"], rows) + rest
+
+
+def _troubles(found: ModelPage) -> str:
+    """Tell of model files that no loader can use: they are neither missing nor there."""
+    if not found.models:
+        return ""
+    rows = [
+        [
+            text(line.name if line.folder is None else f"{line.folder}/{line.name}"),
+            f'<span class="error">{text(line.error.code)}</span><br>{text(line.error.cause)}',
+            text(line.error.remedy),
+        ]
+        for line in found.models
+        if line.error is not None
+    ]
+    more = found.total - len(rows)
+    rest = f'<p class="quiet">and {more} more</p>' if more > 0 else ""
+    return "<h2>Models in trouble</h2>" + table(["model", "what", "what to do"], rows) + rest
 
 
 def _errors(errors: Sequence[ErrorLine]) -> str:

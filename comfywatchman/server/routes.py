@@ -10,6 +10,7 @@ from starlette.responses import Response
 from comfywatchman.report.render import WorkflowRow
 from comfywatchman.server import handlers, window
 from comfywatchman.server.handlers import SMALL_BODY, Call, Handlers
+from comfywatchman.server.readings import Readings
 
 WORKFLOW_BODY = 32 * 1024 * 1024
 API = "/api/v1"
@@ -77,7 +78,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Model files, some at a time.",
         Handlers.models,
         window.ModelPage,
-        query=("folder", "limit", "offset"),
+        query=("folder", "troubles", "limit", "offset"),
     ),
     _get(
         f"{API}/references",
@@ -138,7 +139,17 @@ OPERATIONS: tuple[Operation, ...] = (
         "Walk every tree now.",
         Handlers.sweep,
         window.Accepted,
+        handlers.Sweeping,
         status=202,
+    ),
+    Operation(
+        "POST",
+        f"{API}/models/measured",
+        "measured",
+        "Hand over what a command read: whole files, measured just now.",
+        Handlers.measured,
+        window.Taken,
+        Readings,
     ),
     Operation(
         "POST",

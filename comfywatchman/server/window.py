@@ -17,8 +17,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.references import Analysis
-from comfywatchman.report.render import CandidateRow, Report
+from comfywatchman.domain.files import Reading
+from comfywatchman.report.render import CandidateRow, Report, WorkflowRow
 
 ID_DIGITS = 16
 
@@ -79,8 +79,15 @@ class Status(Struct, frozen=True, kw_only=True):
     downloads: int
     """Transfers under way."""
     choices: int
+    unverifiable: int = 0
+    """Models that we placed and nobody publishes a hash for."""
     hash_backlog_files: int = 0
     hash_backlog_bytes: int = 0
+    hash_bytes_per_second: float = 0.0
+    """Of late; 0 while nobody knows."""
+    hash_remaining_seconds: float | None = None
+    hash_paused: bool = False
+    """ComfyUI runs a prompt, and measuring waits for it."""
     roots: tuple[RootLine, ...] = ()
 
 
@@ -95,6 +102,8 @@ class WorkflowLine(Struct, frozen=True, kw_only=True):
     """``folder/name`` of each model that is not here."""
     analyzed_at: datetime
     error: Trouble | None = None
+    missing_nodes: tuple[str, ...] = ()
+    """Node types that are not installed, each with its pack where one is known."""
 
 
 class ModelLine(Struct, frozen=True, kw_only=True):
@@ -105,7 +114,16 @@ class ModelLine(Struct, frozen=True, kw_only=True):
     name: str
     size: int
     sha256: str | None
+    """Measured; after decay still the good one."""
     whole: bool = True
+    error: Trouble | None = None
+    """Why no loader could use it as it is."""
+    verified_at: datetime | None = None
+    """When all of it was last read and found as measured."""
+    unverifiable: bool = False
+    """We placed it, and nobody publishes a hash that would prove it."""
+    claimed_sha256: str | None = None
+    """What another program's cache says, where nobody measured the file yet."""
 
 
 class ModelPage(Struct, frozen=True, kw_only=True):
@@ -153,9 +171,13 @@ class DownloadLine(Struct, frozen=True, kw_only=True):
     done: int
     size: int | None
     bytes_per_second: float = 0.0
+    remaining_seconds: float | None = None
+    """``None`` while nobody can say."""
     source: str | None = None
     host: str | None = None
     job: int | None = None
+    priority: int = 0
+    """More than 0: a person wants it before the others."""
 
 
 class ChoiceLine(Struct, frozen=True, kw_only=True):
@@ -188,6 +210,16 @@ class Accepted(Struct, frozen=True, kw_only=True):
     """Ids of the jobs that were put, or put again."""
 
 
+class Taken(Struct, frozen=True, kw_only=True):
+    """What became of readings: how many agree with the state, are new to it, or tell of decay."""
+
+    equal: int = 0
+    measured: int = 0
+    corrupt: int = 0
+    refused: int = 0
+    """Files that are none of ours, or not as they were read any more."""
+
+
 class Window(Protocol):
     """The state, to be looked at."""
 
@@ -199,12 +231,14 @@ class Window(Protocol):
         """Every workflow, those that lack something first."""
         ...
 
-    def workflow(self, workflow_id: str) -> Analysis | None:
+    def workflow(self, workflow_id: str) -> WorkflowRow | None:
         """The last analysis, offers included, or ``None`` where the id is not known."""
         ...
 
-    def models(self, folder: str | None, limit: int, offset: int) -> ModelPage:
-        """Model files in a stable order, of one folder name or of all."""
+    def models(
+        self, folder: str | None, limit: int, offset: int, *, troubles: bool = False
+    ) -> ModelPage:
+        """Model files in a stable order, of one folder name or of all; or those in trouble."""
         ...
 
     def references(self) -> Sequence[ReferenceLine]: ...
@@ -243,7 +277,11 @@ class Commands(Protocol):
         """Analyze workflows below the configured directories and fetch what they lack."""
         ...
 
-    def sweep(self) -> Accepted: ...
+    def sweep(self, *, removed: bool = False) -> Accepted: ...
+
+    def take_readings(self, readings: Sequence[tuple[Path, Reading]]) -> Taken:
+        """Compare readings of model files with what is known, and store what follows."""
+        ...
 
     def retry(self, job_id: int) -> JobLine | None:
         """Try a job again now; ``None`` where the id is not known."""

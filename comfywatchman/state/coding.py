@@ -49,6 +49,8 @@ def trouble_from(data: bytes | None) -> Trouble | None:
 
 def searchable(text: str) -> str:
     """Return *text* as it is compared: case folded, and text that SQL can hold."""
+    if text.isascii():
+        return text.lower()
     return text.casefold().encode("utf-8", "backslashreplace").decode()
 
 

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, false, func, select, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 
+from comfywatchman.disk.walk import Row
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import ModelFile, Stamp
+from comfywatchman.state import directories as by_directory
 from comfywatchman.state.coding import searchable, trouble_bytes, trouble_from
-from comfywatchman.state.schema import beneath, models, wants
+from comfywatchman.state.directories import at_or_below, signed
+from comfywatchman.state.schema import models
 
 _STAMP = (models.c.device, models.c.inode, models.c.size, models.c.mtime_ns, models.c.ctime_ns)
 
-
-@dataclass(frozen=True, slots=True)
-class Unmeasured:
-    """A file whose bytes nobody has read yet."""
-
-    path: Path
-    stamp: Stamp
+OF_THE_BYTES = (
+    models.c.sha256,
+    models.c.measured_at_ns,
+    models.c.links,
+    models.c.after_sha256,
+    models.c.autov1,
+    models.c.blake3,
+    models.c.sample,
+    models.c.verified_at,
+    models.c.rot,
+    models.c.racy,
+)
+"""What a measure told; it holds as long as the stamp does."""
 
 
 def note(
@@ -50,10 +60,77 @@ def note(
 
 def note_found(connection: Connection, found: Iterable[tuple[Path, Stamp, bool]]) -> None:
     """Store what is known of many files at once: path, stamp, whether it is whole."""
-    nothing = {"sha256": None, "measured_at_ns": None, "trouble": None}
-    rows = [{**_values_of(path, stamp, whole=whole), **nothing} for path, stamp, whole in found]
+    now = time.time()
+    _store(
+        connection,
+        [
+            _plain(os.fsencode(path), path.name, stamp, whole=whole, now=now)
+            for path, stamp, whole in found
+        ],
+    )
+
+
+def note_seen(connection: Connection, seen: Iterable[tuple[Path, str, Stamp]]) -> None:
+    """Store many files that nobody has looked into yet: directory, name, stamp.
+
+    None of them counts as whole before somebody has.
+    """
+    now = time.time()
+    _store(
+        connection,
+        [
+            _plain(os.fsencode(f"{directory}/{name}"), name, stamp, whole=False, now=now)
+            for directory, name, stamp in seen
+        ],
+    )
+
+
+def _store(connection: Connection, rows: list[tuple[object, ...]]) -> None:
+    """Hand *rows* to the driver as they are: SQLAlchemy's way to it costs three times as much."""
     if rows:
-        connection.execute(_upsert(), rows)
+        connection.exec_driver_sql(_upsert_text(), rows)
+
+
+_PLAIN = (
+    "path",
+    "directory",
+    "base",
+    "stem",
+    "device",
+    "inode",
+    "size",
+    "mtime_ns",
+    "ctime_ns",
+    "whole",
+    "noted_at",
+)
+
+
+def _plain(path: bytes, name: str, stamp: Stamp, *, whole: bool, now: float) -> tuple[object, ...]:
+    """Return a row as the driver takes it, in the order of `_PLAIN`."""
+    dot = name.rfind(".")
+    return (
+        path,
+        path[: path.rindex(b"/")] or b"/",
+        searchable(name),
+        searchable(name[:dot] if 0 < dot < len(name) - 1 else name),
+        signed(stamp.device),
+        signed(stamp.inode),
+        stamp.size,
+        stamp.mtime_ns,
+        stamp.ctime_ns,
+        whole,
+        now,
+    )
+
+
+@cache
+def _upsert_text() -> str:
+    dialect = sqlite.dialect()
+    compiled = _upsert().compile(dialect=dialect, column_keys=_PLAIN)
+    # The driver gets the values by their place, and so the places have to be these.
+    assert tuple(compiled.positiontup or ()) == _PLAIN  # noqa: S101 - a statement of our own
+    return str(compiled)
 
 
 def _values_of(path: Path, stamp: Stamp, *, whole: bool) -> dict[str, Any]:
@@ -80,33 +157,30 @@ def _upsert() -> Insert:
         models.c.mtime_ns == new.mtime_ns,
         models.c.ctime_ns == new.ctime_ns,
     )
-    kept = {"path", "sha256", "measured_at_ns"}
-    changes: dict[str, Any] = {c.name: new[c.name] for c in models.c if c.name not in kept}
-    changes["sha256"] = case((new.sha256.isnot(None), new.sha256), (same, models.c.sha256))
-    changes["measured_at_ns"] = case(
-        (new.sha256.isnot(None), new.measured_at_ns), (same, models.c.measured_at_ns)
-    )
+    by_bytes = ("path", *(column.name for column in OF_THE_BYTES))
+    changes: dict[str, Any] = {c.name: new[c.name] for c in models.c if c.name not in by_bytes}
+    for column in OF_THE_BYTES:
+        changes[column.name] = case(
+            (new.sha256.isnot(None), new[column.name]),
+            (same, column),
+            else_=None if column.nullable else false(),
+        )
     return statement.on_conflict_do_update(index_elements=[models.c.path], set_=changes)
-
-
-def measured(connection: Connection, path: Path, stamp: Stamp, sha256: str, at_ns: int) -> bool:
-    """Store a hash if the row still has *stamp*; return whether it had."""
-    found = connection.execute(
-        update(models)
-        .where(models.c.path == path, *_equals(stamp))
-        .values(sha256=sha256, measured_at_ns=at_ns)
-    )
-    return found.rowcount == 1
 
 
 def forget(connection: Connection, path: Path) -> None:
     connection.execute(delete(models).where(models.c.path == path))
 
 
+def forget_many(connection: Connection, paths: Iterable[Path]) -> None:
+    rows = [(os.fsencode(path),) for path in paths]
+    if rows:
+        connection.exec_driver_sql("DELETE FROM models WHERE path = ?", rows)
+
+
 def below(connection: Connection, path: Path) -> list[Path]:
     """Return the known files at *path*, and, were it a directory, below it."""
-    inside = and_(models.c.path > beneath(path), models.c.path < beneath(path, b"0"))
-    question = select(models.c.path).where(or_(models.c.path == path, inside))
+    question = select(models.c.path).where(at_or_below(models.c.path, path))
     return list(connection.execute(question).scalars())
 
 
@@ -139,19 +213,44 @@ def move(connection: Connection, before: Path, after: Path, stamp: Stamp) -> Non
     )
 
 
-def stamps_in(connection: Connection, directory: Path) -> dict[str, Stamp]:
-    """Return what is known of the files directly in *directory*, by name."""
-    rows = connection.execute(select(models.c.path, *_STAMP).where(models.c.directory == directory))
-    return {row.path.name: Stamp(*row[1:]) for row in rows}
+def known_in(connection: Connection) -> Callable[[bytes], dict[bytes, Row]]:
+    """Return what gives the rows of the files directly in a directory, by path.
+
+    It is asked once for each directory of a tree, and so it asks the driver itself.
+    """
+    return by_directory.known_in(connection, models)
 
 
 def in_directory(connection: Connection, directory: Path) -> list[ModelFile]:
     return _files(connection, models.c.directory == directory)
 
 
-def directories(connection: Connection) -> list[Path]:
-    """Return every directory in which a model file is known."""
-    return list(connection.execute(select(models.c.directory).distinct()).scalars())
+def directories(connection: Connection, below: Path | None = None) -> list[bytes]:
+    """Return every directory in which a file is known, or those at and *below* one."""
+    return by_directory.directories(connection, models, below)
+
+
+def remembered(connection: Connection) -> by_directory.Remembered:
+    """Return what to ask about directories in which files are missing."""
+    return by_directory.Remembered(connection, models, models.c.noted_at)
+
+
+def any_row(connection: Connection, below: Path | None = None) -> bool:
+    """Whether there is any row, or any at or *below* a directory."""
+    question = select(models.c.path).limit(1)
+    if below is not None:
+        question = question.where(at_or_below(models.c.path, below))
+    return connection.execute(question).first() is not None
+
+
+def known_inode(connection: Connection) -> Callable[[int], bool]:
+    """Return what says whether a row has this inode number."""
+    return by_directory.known_inode(connection, models)
+
+
+def renumber(connection: Connection, found: Iterable[tuple[Path, Stamp]]) -> None:
+    """Give the rows of files that are the same the numbers that device and inode have now."""
+    by_directory.renumber(connection, models, found)
 
 
 def whole_since(connection: Connection, path: Path, since: float) -> bool:
@@ -179,7 +278,17 @@ def stemmed(connection: Connection, stem: str) -> list[ModelFile]:
 
 
 def hashed(connection: Connection, sha256: str) -> list[ModelFile]:
-    return _files(connection, models.c.sha256 == sha256)
+    """Return the files of that hash, but those whose stamp does not prove it yet, or no more."""
+    return _files(
+        connection,
+        and_(models.c.sha256 == sha256, models.c.racy.is_(False), models.c.rot.is_(None)),
+    )
+
+
+def hash_begins(connection: Connection, digits: str) -> list[ModelFile]:
+    """Return the files whose SHA-256 begins with *digits*, lowercase hex."""
+    above_every_digit = digits + "g"
+    return _files(connection, and_(models.c.sha256 >= digits, models.c.sha256 < above_every_digit))
 
 
 def every(connection: Connection) -> list[ModelFile]:
@@ -192,28 +301,6 @@ def troubles(connection: Connection) -> list[tuple[Path, Trouble]]:
         select(models.c.path, models.c.trouble).where(models.c.trouble.isnot(None))
     )
     return [(row.path, told) for row in rows if (told := trouble_from(row.trouble)) is not None]
-
-
-def unmeasured(connection: Connection, limit: int) -> list[Unmeasured]:
-    """Return files to measure next: those a workflow asks for first, then the small ones."""
-    wanted = select(wants.c.base).where(wants.c.base == models.c.base).exists()
-    rows = connection.execute(
-        select(models.c.path, *_STAMP)
-        .where(models.c.sha256.is_(None), models.c.whole)
-        .order_by(case((wanted, 0), else_=1), models.c.size)
-        .limit(limit)
-    )
-    return [Unmeasured(row.path, Stamp(*row[1:])) for row in rows]
-
-
-def backlog(connection: Connection) -> tuple[int, int]:
-    """Return how many files and bytes wait to be measured."""
-    row = connection.execute(
-        select(func.count(), func.coalesce(func.sum(models.c.size), 0)).where(
-            models.c.sha256.is_(None), models.c.whole
-        )
-    ).one()
-    return row[0], row[1]
 
 
 def count(connection: Connection) -> int:
@@ -245,11 +332,3 @@ def _stamp_values(stamp: Stamp) -> dict[str, int]:
         "mtime_ns": stamp.mtime_ns,
         "ctime_ns": stamp.ctime_ns,
     }
-
-
-def _equals(stamp: Stamp) -> Sequence:  # type: ignore[type-arg]  # SQLAlchemy's own expression type
-    return [column == value for column, value in zip(_STAMP, _values(stamp), strict=True)]
-
-
-def _values(stamp: Stamp) -> tuple[int, ...]:
-    return (stamp.device, stamp.inode, stamp.size, stamp.mtime_ns, stamp.ctime_ns)

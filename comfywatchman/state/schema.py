@@ -20,12 +20,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     literal,
+    text,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-REVISION = "0001"
+REVISION = "0004"
 """The newest migration: what a database that this program writes must be at."""
 
 APPLICATION_ID = 0x43574D31
@@ -93,11 +94,41 @@ models = Table(
     Column("measured_at_ns", BigInteger),
     Column("noted_at", Float, nullable=False),
     Column("trouble", LargeBinary),
+    Column("links", Integer),  # how many names the inode has; NULL: nobody looked
+    Column("after_sha256", Text),  # of the bytes after a safetensors header; AutoV3 begins it
+    Column("autov1", Text),
+    Column("blake3", Text),
+    Column("sample", Text),  # digest of the first and last 64 KiB: tells a renamed file
+    Column("verified_at", Float),  # when all of it was last read and found as noted
+    Column("rot", Text),  # the other SHA-256 that a later reading gave under an equal stamp
+    Column("racy", Boolean, nullable=False, server_default="0"),  # read too close to its stamp
     Index("models_by_directory", "directory"),
     Index("models_by_base", "base"),
     Index("models_by_stem", "stem"),
     Index("models_by_sha256", "sha256"),
     Index("models_by_inode", "inode"),
+    Index(
+        "models_to_measure",
+        "size",
+        "path",
+        sqlite_where=text("whole = 1 AND (sha256 IS NULL OR racy = 1)"),
+    ),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("path", PathColumn, primary_key=True),
+    Column("source", Text, primary_key=True),  # which other program says so, one word
+    *_stamp_columns(),  # of the model file when the claim was taken in
+    Column("sha256", Text),
+    Column("after_sha256", Text),
+    Column("autov3", Text),
+    Column("blake3", Text),
+    Column("told_by", PathColumn),  # the cache or side-car that it stands in
+    Column("noted_at", Float, nullable=False),
+    Index("claims_by_sha256", "sha256"),
+    Index("claims_by_autov3", "autov3"),
 )
 
 workflows = Table(
@@ -147,10 +178,13 @@ jobs = Table(
     Column("not_before", Float, nullable=False, default=0.0),
     Column("lane", Text),  # no two jobs of one lane run at a time
     Column("host", Text),
-    Column("validator", Text),  # the ETag that a part was fetched under
     Column("trouble", LargeBinary),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    Column("mark", LargeBinary),  # what a part was fetched under
+    Column("folder", Text),  # where a fetched model goes
+    Column("turn", Integer, nullable=False, server_default="0"),  # workflows take turns
+    Column("mismatches", Integer, nullable=False, server_default="0"),  # other bytes than promised
     Index("jobs_by_key", "kind", "key", unique=True),
     Index("jobs_by_state", "state", "kind", "not_before"),
     Index("jobs_by_lane", "lane"),
@@ -178,7 +212,9 @@ placements = Table(
     Column("size", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     Column("placed_at", Float, nullable=False),
+    Column("promised", Boolean, nullable=False, server_default="1"),  # somebody published its hash
     Index("placements_by_sha256", "sha256"),
+    Index("placements_unproven", "path", sqlite_where=text("promised = 0")),
 )
 
 timers = Table(
@@ -186,4 +222,79 @@ timers = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("last_success", Float, nullable=False),
+)
+
+# -- node types: which there are, and which pack brings them
+
+packs = Table(
+    "packs",
+    metadata,
+    Column("path", PathColumn, primary_key=True),  # its directory, or its one file
+    Column("name", Text, nullable=False),  # as ComfyUI calls the module: the directory's name
+    Column("cnr_id", Text),
+    Column("repository", Text),  # owner/name, lowercase
+    Column("title", Text),
+    Column("version", Text),
+    Column("enabled", Boolean, nullable=False),
+    Column("complete", Boolean, nullable=False),  # no node type of it remained unread
+    Column("stamp", Text, nullable=False),  # digest of what its files looked like
+    Column("trouble", LargeBinary),
+)
+
+pack_types = Table(
+    "pack_types",
+    metadata,
+    Column("pack", PathColumn, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),  # python, script, or mention: it may be one
+    Index("pack_types_by_type", "type"),
+)
+
+served_types = Table(
+    "served_types",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("module", Text, nullable=False),  # where the server says that it is from
+)
+
+map_packs = Table(
+    "map_packs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("cnr_id", Text),
+    Column("repository", Text),  # owner/name, lowercase
+    Column("title", Text),
+    Column("pattern", Text),  # of node types that the map does not list
+    Index("map_packs_by_cnr_id", "cnr_id"),
+    Index("map_packs_by_repository", "repository"),
+)
+
+map_types = Table(
+    "map_types",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("pack", Integer, primary_key=True),
+    Column("first", Boolean, nullable=False),  # goes before every other pack with that type
+)
+
+node_uses = Table(
+    "node_uses",
+    metadata,
+    Column("workflow", PathColumn, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("cnr_id", Text),
+    Column("aux_id", Text),
+    Column("core", Boolean, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Index("node_uses_by_type", "type"),
+)
+
+knowledge = Table(
+    "knowledge",
+    metadata,
+    Column("name", Text, primary_key=True),  # packs, server, map
+    Column("stamp", Text, nullable=False),  # what it was read from
+    Column("detail", LargeBinary, nullable=False),
+    Column("noted_at", Float, nullable=False),
 )

@@ -1,21 +1,27 @@
-"""Rows of workflows, of what they want, of choices, and of what was placed."""
+"""Rows of workflows, of what they want, and of choices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import Connection, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
+from comfywatchman.disk.walk import Row
 from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Stamp
-from comfywatchman.domain.messages import ModelPlaced, ReferenceAmbiguous
-from comfywatchman.domain.references import Analysis, Finding, WorkflowState
+from comfywatchman.domain.messages import ReferenceAmbiguous
+from comfywatchman.domain.references import Analysis, Finding, ReferenceState, WorkflowState
+from comfywatchman.state import directories as by_directory
+from comfywatchman.state import node_types
 from comfywatchman.state.coding import dumps, loads, searchable, trouble_bytes, trouble_from
-from comfywatchman.state.schema import beneath, choices, placements, timers, wants, workflows
+from comfywatchman.state.directories import at_or_below
+from comfywatchman.state.schema import choices, models, timers, wants, workflows
+
+_STAMP = ("device", "inode", "size", "mtime_ns", "ctime_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: f
             set_={name: statement.excluded[name] for name in values if name != "path"},
         )
     )
+    node_types.note_uses(connection, analysis.path, analysis.content.node_types)
     connection.execute(delete(wants).where(wants.c.workflow == analysis.path))
     rows = {(row["folder"], row["name"]): row for row in _wants(analysis)}
     if rows:
@@ -109,33 +116,53 @@ def natural(name: str) -> str:
 def forget(connection: Connection, path: Path) -> None:
     connection.execute(delete(workflows).where(workflows.c.path == path))
     connection.execute(delete(wants).where(wants.c.workflow == path))
+    node_types.forget_uses(connection, path)
 
 
 def below(connection: Connection, path: Path) -> list[Path]:
     """Return the known workflows at *path*, and, were it a directory, below it."""
-    inside = and_(workflows.c.path > beneath(path), workflows.c.path < beneath(path, b"0"))
-    question = select(workflows.c.path).where(or_(workflows.c.path == path, inside))
+    question = select(workflows.c.path).where(at_or_below(workflows.c.path, path))
     return list(connection.execute(question).scalars())
 
 
-def stamps_in(connection: Connection, directory: Path) -> dict[str, Stamp]:
-    """Return what was read of the workflow files directly in *directory*, by name."""
-    columns = (workflows.c[n] for n in ("device", "inode", "size", "mtime_ns", "ctime_ns"))
-    rows = connection.execute(
-        select(workflows.c.path, *columns).where(
-            workflows.c.directory == directory, workflows.c.inode.isnot(None)
-        )
-    )
-    return {row.path.name: Stamp(*row[1:]) for row in rows}
+def known_in(connection: Connection) -> Callable[[bytes], dict[bytes, Row]]:
+    """Return what gives what was read of the workflow files directly in a directory, by path."""
+    return by_directory.known_in(connection, workflows)
 
 
 def stamp_of(connection: Connection, path: Path) -> Stamp | None:
     """Return the stamp under which *path* was read last."""
-    return stamps_in(connection, path.parent).get(path.name)
+    row = connection.execute(
+        select(*(workflows.c[name] for name in _STAMP)).where(
+            workflows.c.path == path, workflows.c.inode.isnot(None)
+        )
+    ).one_or_none()
+    return None if row is None else Stamp(*row)
 
 
-def directories(connection: Connection) -> list[Path]:
-    return list(connection.execute(select(workflows.c.directory).distinct()).scalars())
+def directories(connection: Connection, below: Path | None = None) -> list[bytes]:
+    """Return every directory in which a file is known, or those at and *below* one."""
+    return by_directory.directories(connection, workflows, below)
+
+
+def remembered(connection: Connection) -> by_directory.Remembered:
+    """Return what to ask about directories in which files are missing."""
+    return by_directory.Remembered(connection, workflows, workflows.c.analyzed_at)
+
+
+def any_row(connection: Connection) -> bool:
+    """Whether there is any row."""
+    return connection.execute(select(workflows.c.path).limit(1)).first() is not None
+
+
+def known_inode(connection: Connection) -> Callable[[int], bool]:
+    """Return what says whether a row has this inode number."""
+    return by_directory.known_inode(connection, workflows)
+
+
+def renumber(connection: Connection, found: Iterable[tuple[Path, Stamp]]) -> None:
+    """Give the rows of files that are the same the numbers that device and inode have now."""
+    by_directory.renumber(connection, workflows, found)
 
 
 def wanting(connection: Connection, filename: str) -> list[Path]:
@@ -151,6 +178,14 @@ def wanting(connection: Connection, filename: str) -> list[Path]:
     )
 
 
+def wanting_from(connection: Connection, directory: Path) -> list[Path]:
+    """Return the workflows that ask for a file which is known at or below *directory*."""
+    there = at_or_below(models.c.path, directory)
+    by_name = select(wants.c.workflow).join(models, models.c.base == wants.c.base).where(there)
+    by_stem = select(wants.c.workflow).join(models, models.c.stem == wants.c.stem).where(there)
+    return sorted(connection.execute(by_name.union(by_stem)).scalars())
+
+
 def wanting_bytes(connection: Connection, sha256: str) -> list[Path]:
     """Return the workflows that still lack a file which they promise to have this hash."""
     return list(
@@ -162,6 +197,28 @@ def wanting_bytes(connection: Connection, sha256: str) -> list[Path]:
     )
 
 
+def doubting(connection: Connection, filename: str, sha256: str) -> list[Path]:
+    """Return the workflows for which it matters that a file of this name has this hash.
+
+    They promise it another one, or do not know yet whether it is the file that they mean.
+    """
+    base = searchable(filename)
+    stem = searchable(filename.rpartition(".")[0] or filename)
+    return list(
+        connection.execute(
+            select(wants.c.workflow)
+            .where(
+                or_(wants.c.base == base, wants.c.stem == stem),
+                or_(wants.c.sha256 != sha256, wants.c.state.in_(_UNDECIDED)),
+            )
+            .distinct()
+        ).scalars()
+    )
+
+
+_UNDECIDED = (ReferenceState.ELSEWHERE.value, ReferenceState.AMBIGUOUS.value)
+
+
 def asked_by(connection: Connection, folder: str, name: str) -> list[Path]:
     """Return the workflows that ask for exactly this folder and name."""
     return list(
@@ -169,6 +226,12 @@ def asked_by(connection: Connection, folder: str, name: str) -> list[Path]:
             select(wants.c.workflow).where(wants.c.folder == folder, wants.c.name == natural(name))
         ).scalars()
     )
+
+
+def wants_of(connection: Connection, path: Path) -> frozenset[tuple[str, str]]:
+    """Return folder and name of each model that the workflow at *path* is known to ask for."""
+    question = select(wants.c.folder, wants.c.name).where(wants.c.workflow == path)
+    return frozenset((row.folder, row.name) for row in connection.execute(question))
 
 
 def wanted(connection: Connection, folder: str, name: str) -> Wanted:
@@ -308,21 +371,7 @@ def _choice(row) -> Choice:  # type: ignore[no-untyped-def]  # SQLAlchemy's Row 
     )
 
 
-# -- placements and timers
-
-
-def note_placed(connection: Connection, event: ModelPlaced, now: float) -> None:
-    connection.execute(
-        insert(placements).values(
-            folder=event.folder,
-            name=natural(event.name),
-            path=event.path,
-            sha256=event.measured.sha256,
-            size=event.measured.size,
-            source=event.source,
-            placed_at=now,
-        )
-    )
+# -- timers
 
 
 def note_timer(connection: Connection, name: str, now: float) -> None:

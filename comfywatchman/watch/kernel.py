@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from comfywatchman.disk.walk import Identity
@@ -38,6 +38,10 @@ _BLIND_TYPES = frozenset(
 )
 """Changed by others behind the kernel's back, so that inotify does not see it."""
 
+_NUMBERED_ANEW = _BLIND_TYPES | {"vfat", "exfat", "msdos", "fuseblk"}
+"""Where a file may have another inode number after each mount, since none is stored with it, or
+since a server gives it."""
+
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _WATCH = re.compile(rb"^inotify wd:\S+ ino:([0-9a-f]+) sdev:([0-9a-f]+)", re.MULTILINE)
 
@@ -48,11 +52,18 @@ class Mount:
 
     path: str
     type: str
+    number: int = field(default=0, compare=False)
+    """Of this mount: another one at the same place has another."""
 
     @property
     def blind(self) -> bool:
         """Whether changes can happen here that no notification tells."""
         return self.type in _BLIND_TYPES or self.type.startswith("fuse.")
+
+    @property
+    def numbered(self) -> bool:
+        """Whether a file has the same inode number at each mount."""
+        return self.type not in _NUMBERED_ANEW and not self.type.startswith("fuse.")
 
 
 def parse_mounts(mountinfo: str) -> list[Mount]:
@@ -67,7 +78,7 @@ def parse_mounts(mountinfo: str) -> list[Mount]:
         if len(fields) < 5 or not after:
             continue
         path = _OCTAL.sub(lambda escape: chr(int(escape[1], 8)), fields[4])
-        found[path] = Mount(path, after.split(" ", 1)[0])
+        found[path] = Mount(path, after.split(" ", 1)[0], int(fields[0]))
     return list(found.values())
 
 

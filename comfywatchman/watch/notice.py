@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import TypeVar
 
 from comfywatchman.domain.errors import Trouble
+
+T = TypeVar("T")
 
 EVERYWHERE = Path("/")
 """The path of a notice that is about all roots: each of them lies below it."""
@@ -39,6 +44,26 @@ class Noticed:
 
     path: Path
     kind: Notice
+
+
+class News(SimpleQueue[T]):
+    """A queue that does not take the same twice in a row while the first still waits.
+
+    Who takes the first looks later than both were told. Of a large file that is being written the
+    kernel tells thousands of times, and nobody wants to hear it more than once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: T | None = None
+        # Several threads put, and what is last in the queue has to be what we believe.
+        self._lock = Lock()
+
+    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
+        with self._lock:
+            if item != self._last or self.empty():
+                super().put(item, block, timeout)
+                self._last = item
 
 
 class Polling(StrEnum):

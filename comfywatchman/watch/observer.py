@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from pathlib import Path
 from queue import SimpleQueue
@@ -50,6 +51,8 @@ _WANTED: list[type[FileSystemEvent]] = [
 """Not opened and closed_no_write, which our own reading causes. The attrib events arrive only
 because FileModifiedEvent is here too (watchdog 7.1.0 sets the kernel's mask from it)."""
 
+_OF_OUR_OWN: list[type[FileSystemEvent]] = [FileModifiedEvent, DirAttribEvent]
+
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +67,8 @@ class Trees:
         self._overhear = _Overhear(news)
         self._observer: BaseObserver | None = None
         self._watches: dict[Path, ObservedWatch] = {}
+        self.own: Path | None = None
+        """The directory of ours that is watched for a sign of life."""
 
     @property
     def tops(self) -> set[Path]:
@@ -108,12 +113,24 @@ class Trees:
         self._watches[real] = self._observer.schedule(
             self._forward, str(real), recursive=True, event_filter=_WANTED
         )
-        self._forward.tops = frozenset(map(str, self._watches))
+        self._know_tops()
+
+    def watch_own(self, directory: Path) -> None:
+        """Watch an empty *directory* of ours for a change of its attributes, and nothing else.
+
+        Raises:
+            OSError, RuntimeError: as `watch` does.
+        """
+        if self._observer is None:
+            self._observer = _started()
+        self._observer.schedule(self._forward, str(directory), event_filter=_OF_OUR_OWN)
+        self.own = directory
+        self._know_tops()
 
     def unwatch(self, real: Path) -> None:
         """Stop watching the tree whose top is *real*, if there is one."""
         watch = self._watches.pop(real, None)
-        self._forward.tops = frozenset(map(str, self._watches))
+        self._know_tops()
         if watch is not None and self._observer is not None:
             self._observer.unschedule(watch)
 
@@ -128,6 +145,8 @@ class Trees:
             self.clear()
             return dead
         alive = {emitter.watch.path for emitter in self._observer.emitters if emitter.is_alive()}
+        if self.own is not None and str(self.own) not in alive:
+            self.own = None
         dead = {real for real in self._watches if str(real) not in alive}
         for real in dead:
             self.unwatch(real)
@@ -140,7 +159,12 @@ class Trees:
             self._observer.join(_STOP_SECONDS)
         self._observer = None
         self._watches.clear()
-        self._forward.tops = frozenset()
+        self.own = None
+        self._know_tops()
+
+    def _know_tops(self) -> None:
+        every = self._watches.keys() | ({self.own} if self.own is not None else set())
+        self._forward.tops = frozenset(map(str, every))
 
     def close(self) -> None:
         """Stop watching and listening; the last notices may still be in the queue."""
@@ -161,7 +185,6 @@ class _Forward(FileSystemEventHandler):
         self.answers: SimpleQueue[str] = SimpleQueue()
         self.failures = 0
         self._news = news
-        self._last: Noticed | None = None
         self._flooded = False
 
     def dispatch(self, event: FileSystemEvent) -> None:
@@ -188,24 +211,21 @@ class _Forward(FileSystemEventHandler):
     def _put(self, path: str, kind: Notice, *, leaves: bool = False) -> None:
         for real, known_as in self.places:
             if path == real:
-                self._send(Noticed(Path(known_as), Notice.ROOT_GONE if leaves else kind))
+                self._send(known_as, Notice.ROOT_GONE if leaves else kind)
             elif path.startswith(real) and path[len(real)] == "/":
                 below = path[len(real) + 1 :]
                 if not _ours(below):
-                    self._send(Noticed(Path(known_as, below), kind))
+                    self._send(f"{known_as}/{below}", kind)
 
-    def _send(self, noticed: Noticed) -> None:
+    def _send(self, path: str, kind: Notice) -> None:
         waiting = self._news.qsize()
         if self._flooded and waiting > MOST_WAITING // 2:
             return
         self._flooded = waiting >= MOST_WAITING
         if self._flooded:
-            noticed = Noticed(EVERYWHERE, Notice.OVERFLOW)
-        # The same again, while the first has not been taken: who takes it looks later than both.
-        if waiting and noticed == self._last:
-            return
-        self._last = noticed
-        self._news.put(noticed)
+            self._news.put(Noticed(EVERYWHERE, Notice.OVERFLOW))
+        else:
+            self._news.put(Noticed(Path(path), kind))
 
 
 class _Overhear(logging.Handler):
@@ -238,13 +258,20 @@ class _Overhear(logging.Handler):
 
 
 def _started() -> BaseObserver:
-    observer = Observer()
+    if sys.platform == "linux":
+        from comfywatchman.watch.pairing import PairingObserver
+
+        observer: BaseObserver = PairingObserver()
+    else:
+        observer = Observer()
     observer.start()
     return observer
 
 
 def _ours(below: str) -> bool:
     """Say whether a path below a root is one of our part files, or where nobody looks."""
+    if "." not in below:
+        return False
     *directories, name = below.split("/")
     if name.startswith(".") and name.endswith(".part"):
         return True

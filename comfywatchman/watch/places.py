@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from comfywatchman.disk.answering import Answering
 from comfywatchman.disk.walk import Identity, told
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.watch.kernel import Mount, blind_below, mount_of
@@ -35,7 +36,9 @@ class Place:
     """Why it could not be watched at all."""
     uncovered: Trouble | None = None
     """Why it is watched only in part."""
-    missing: dict[Path, Identity] = field(default_factory=dict)
+    deaf: Trouble | None = None
+    """Why notifications are not enough here, although the file system's name does not say so."""
+    missing: dict[bytes, Identity] = field(default_factory=dict)
     """The directories in it that the kernel refused to watch."""
     allowed: int = 0
     """The kernel's limit when it refused."""
@@ -49,7 +52,7 @@ class Place:
         """Whether notifications are wanted here."""
         if self.identity is None or self.polling is Polling.ALWAYS:
             return False
-        return not self.blind or self.polling is Polling.NEVER
+        return self.polling is Polling.NEVER or not (self.blind or self.deaf)
 
     @property
     def method(self) -> Method:
@@ -64,7 +67,7 @@ class Place:
 
     @property
     def trouble(self) -> Trouble | None:
-        return self.offline or self.unwatched or self.uncovered
+        return self.offline or self.unwatched or self.uncovered or self.deaf
 
     def swept_often(self) -> list[Path]:
         """Return the directories that only sweeps can watch, links in them not resolved."""
@@ -74,10 +77,17 @@ class Place:
             return [self.root.path]
         return [self.root.path / below.relative_to(self.real) for below in self.blind_below]
 
-    def locate(self, mounted: list[Mount]) -> None:
+    def doubtful(self) -> list[Path]:
+        """Return what of it lies on a file system that may hang, links in it not resolved."""
+        if self.blind:
+            return [self.root.path]
+        return [self.root.path / below.relative_to(self.real) for below in self.blind_below]
+
+    def locate(self, mounted: list[Mount], answering: Answering) -> None:
         """Look where the place lies now, and whether it is there and can be read."""
+        path, before = self.root.path, self.identity
         try:
-            self.real, self.identity = identify(self.root.path)
+            self.real, self.identity = answering.ask(str(path), lambda _beat: identify(path))
         except OSError as error:
             if error.errno in _OUR_OWN and self.identity is not None:
                 return
@@ -86,6 +96,8 @@ class Place:
             self.missing = {}
             return
         self.offline, self.device = None, self.identity[0]
+        if before != self.identity:
+            self.deaf = None
         mount = mount_of(self.real, mounted)
         self.blind = mount is not None and mount.blind
         self.blind_below = tuple(blind_below(self.real, mounted))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
+from comfywatchman.disk.answering import Answering
 from comfywatchman.disk.walk import Identity
-from comfywatchman.domain.errors import DiskFailed, Trouble, WatchLimitReached
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.watch import limits
+from comfywatchman.watch.coverage import Directories, lacking, within
 from comfywatchman.watch.kernel import Mount, inotify_limit, mounts, watched
 from comfywatchman.watch.notice import (
     EVERYWHERE,
@@ -27,14 +28,8 @@ from comfywatchman.watch.notice import (
     WatchRoot,
 )
 from comfywatchman.watch.observer import Trees
-from comfywatchman.watch.places import Place, cover, holds, identify
-
-ANSWER_WITHIN_SECONDS = 5.0
-"""How long a probe may stay unanswered; a chain that works answers in a millisecond, or in half
-a second while watchdog holds back a rename that has no other half."""
-
-MOST_TREES = 32
-"""Trees watched one by one. Each costs a thread, and a unit may allow few; more are polled."""
+from comfywatchman.watch.places import Place, cover, holds
+from comfywatchman.watch.probing import Probes, deaf_to_a_probe, deaf_to_changes
 
 _ON_LINUX = sys.platform.startswith("linux")
 
@@ -50,6 +45,10 @@ class _Was:
     device: int | None
     replaced: bool = False
 
+    @classmethod
+    def of(cls, place: Place) -> _Was:
+        return cls(place.state, place.method, place.real, place.identity, place.device)
+
 
 class Watcher:
     """Watches directories, and says where watching is not enough.
@@ -64,13 +63,30 @@ class Watcher:
         *,
         polling: Polling = Polling.AUTO,
         mounted: Callable[[], list[Mount]] = mounts,
+        answering: Answering | None = None,
+        own: Path | None = None,
     ) -> None:
+        """Make a watcher that tells *news*.
+
+        Args:
+            news: where notices go.
+            polling: the setting.
+            mounted: what is mounted now.
+            answering: asks the roots, which may hang.
+            own: an empty directory of ours, by which is seen each minute that notifications still
+                come: asking the roots themselves would wake their disks.
+        """
         self._news = news
         self._polling = polling
         self._mounted = mounted
+        self._answering = answering or Answering()
         self._trees = Trees(news)
         self._places: dict[Path, Place] = {}
-        self._asked: dict[str, float] = {}
+        self._probes = Probes(self._trees, self._answering)
+        self._room = limits.Room()
+        self._own = own
+        self._mounts_seen: set[tuple[str, int]] = set()
+        self._failures_seen = 0
         self._overflows_seen = 0
         self._overflows_swept = 0
 
@@ -82,10 +98,12 @@ class Watcher:
         Returns when the watches are in force: what changes later is told.
         """
         self._trees.listen()
+        self._watch_own()
         mounted = self._mounted()
+        self._mounts_seen = {(mount.path, mount.number) for mount in mounted}
         for root in roots:
             place = self._places[root.path] = Place(root, False, self._polling)
-            place.locate(mounted)
+            place.locate(mounted, self._answering)
         self._arrange()
         return [_told(place) for place in self._roots()]
 
@@ -93,15 +111,33 @@ class Watcher:
         """Stop watching; the last notices may still be in the queue."""
         self._trees.close()
         self._places.clear()
-        self._asked.clear()
+        self._probes.give_up()
 
     def restart(self) -> list[RootChange]:
-        """Begin anew after a probe went unanswered; a notice asks for the sweep this needs."""
+        """Begin anew after a probe went unanswered; a notice asks for the sweep this needs.
+
+        Where only some roots did not answer, it is their file systems that tell nothing: they are
+        polled from now on.
+        """
+        silent, own = self._probes.give_up(), self._trees.own
+        if own is not None and str(own) not in silent:
+            deaf = [p for p in self._all() if any(holds(Path(top), p.real) for top in silent)]
+            return self._take_for_deaf(deaf, deaf_to_a_probe)
         self._trees.clear()
-        self._asked.clear()
+        self._watch_own()
         changes = self.check_roots()
         self._news.put(Noticed(EVERYWHERE, Notice.OVERFLOW))
         return changes
+
+    def missed(self, root: Path) -> list[RootChange]:
+        """Take in that a sweep of *root* found what a notification should have told.
+
+        Its file system changes behind the kernel's back: it is polled from now on.
+        """
+        place = self._places.get(root)
+        if place is None or not place.by_events or place.polling is Polling.NEVER:
+            return []
+        return self._take_for_deaf([place], deaf_to_changes)
 
     # -- symlinked directories, which only a sweep finds
 
@@ -111,9 +147,12 @@ class Watcher:
         if known is not None and (not known.link or known.real == real):
             return
         place = Place(WatchRoot(alias, "link"), True, self._polling)
-        place.locate(self._mounted())
+        place.locate(self._mounted(), self._answering)
         self._places[alias] = place
         self._arrange()
+        if place.by_events:
+            # What happened since the walk that found it, nobody has told.
+            self._news.put(Noticed(alias, Notice.ROOT_BACK))
 
     def drop(self, alias: Path) -> None:
         """Stop watching what the link *alias* led to; anything but such a link is ignored."""
@@ -124,7 +163,7 @@ class Watcher:
 
     def links(self) -> list[Path]:
         """Return the links that are watched besides the roots."""
-        return [path for path, place in self._places.items() if place.link]
+        return [place.root.path for place in self._all() if place.link]
 
     # -- is it true what we believe
 
@@ -134,16 +173,18 @@ class Watcher:
         A missing root is offline; what lay below it is not removed. For a root that is back or
         replaced the queue gets `Notice.ROOT_BACK`. Due every ten seconds, and on `ROOT_GONE`.
         """
-        self._sweep_after_overflow()
+        self._sweep_after_losses()
         mounted = self._mounted()
+        self._sweep_after_mounts(mounted)
         dead = self._trees.bury()
         for top in dead:
-            self._asked.pop(str(top), None)
+            self._probes.forget(top)
+        self._watch_own()
         before: list[tuple[Place, _Was]] = []
-        for place in list(self._places.values()):
-            was = _Was(place.state, place.method, place.real, place.identity, place.device)
+        for place in self._all():
+            was = _Was.of(place)
             place.unwatched = None
-            place.locate(mounted)
+            place.locate(mounted, self._answering)
             anew = (place.real, place.identity) != (was.real, was.identity)
             if anew:
                 self._unwatch(was.real)
@@ -155,7 +196,7 @@ class Watcher:
         self._arrange()
         return [change for place, was in before if (change := self._compared(place, was))]
 
-    def uncovered(self, root: Path, seen: Mapping[Path, Identity]) -> int:
+    def uncovered(self, root: Path, seen: Directories) -> int:
         """Return how many of the directories that a sweep saw the kernel does not watch.
 
         What is missing for the first time is watched anew, with a notice for a sweep. What is
@@ -163,58 +204,59 @@ class Watcher:
 
         Args:
             root: the root that was swept, or in which something was.
-            seen: real path and identity of the directories that could be read.
+            seen: the directories that could be read.
         """
         place = self._places.get(root)
         if place is None or place.method is Method.POLLING or not _ON_LINUX:
             return 0
-        every = {**place.missing, **seen}
-        expected = {real: identity for real, identity in every.items() if self._expects(real)}
-        missing = self._missing(expected)
+        blind = {below for each in self._all() for below in each.blind_below}
+        expected = within({**place.missing, **seen}, self._trees.tops, blind)
+        missing = lacking(expected, self._identities())
         allowed = inotify_limit("max_user_watches")
         if missing and (missing.keys() - place.missing.keys() or allowed != place.allowed):
             self._renew(place, expected)
-            missing = self._missing(expected)
+            missing = lacking(expected, self._identities())
         place.missing, place.allowed = missing, allowed
-        place.uncovered = _limit(len(watched()) + len(missing)) if missing else None
+        place.uncovered = limits.limit(len(watched()) + len(missing)) if missing else None
         return len(missing)
 
-    def probe(self, now: float) -> int:
-        """Ask for a sign of life: a chmod of each watched tree's top to the mode it has.
+    def probe(self, now: float, *, all_of_them: bool = True) -> int:
+        """Ask for a sign of life; return how many answers are waited for.
 
-        Returns how many were asked. Where we are not the owner, or the kernel would take the
-        setgid bit away, nobody is asked.
+        Args:
+            now: monotonic seconds.
+            all_of_them: or only the trees that are newly watched.
         """
-        self.probe_answered()
-        for real in self._trees.tops if _ON_LINUX else ():
-            if _touch_mode(real):
-                self._asked.setdefault(str(real), now)
-        return len(self._asked)
+        return self._probes.ask(now, all_of_them=all_of_them)
 
     def probe_answered(self) -> bool:
         """Say whether every question has its answer."""
-        while True:
-            try:
-                self._asked.pop(self._trees.answers.get_nowait(), None)
-            except Empty:
-                return not self._asked
+        return self._probes.answered()
 
     def probe_failed(self, now: float) -> bool:
         """Say whether an answer is overdue; then `restart` and sweep."""
-        if self.probe_answered():
-            return False
-        return now - min(self._asked.values()) > ANSWER_WITHIN_SECONDS
+        return self._probes.overdue(now)
 
     # -- what others want to know
 
     def polled_roots(self) -> list[Path]:
         """Return the directories to sweep every ``polling_seconds``."""
-        every = [path for place in self._places.values() for path in place.swept_often()]
+        every = [path for place in self._all() for path in place.swept_often()]
         return sorted(cover(every))
+
+    def doubtful(self) -> tuple[Path, ...]:
+        """Return the directories on file systems that may hang."""
+        every = [path for place in self._all() for path in place.doubtful()]
+        return tuple(sorted(cover(every)))
 
     def states(self) -> list[RootChange]:
         """Return how each root stands."""
         return [_told(place) for place in self._roots()]
+
+    def is_there(self, root: Path) -> bool:
+        """Say whether *root* was there when it was last looked at."""
+        place = self._places.get(root)
+        return place is not None and place.identity is not None
 
     def methods(self) -> Methods:
         counted = Counter((place.method, place.state) for place in self._roots())
@@ -232,7 +274,14 @@ class Watcher:
     # -- within
 
     def _roots(self) -> Iterable[Place]:
-        return (place for place in self._places.values() if not place.link)
+        return (place for place in self._all() if not place.link)
+
+    def _all(self) -> list[Place]:
+        """Return the places; others read while the owner adds links."""
+        return list(self._places.values())
+
+    def _identities(self) -> list[Identity]:
+        return [place.identity for place in self._all() if place.identity is not None]
 
     def _compared(self, place: Place, was: _Was) -> RootChange | None:
         recovered = place.state is RootState.ONLINE and was.state is not RootState.ONLINE
@@ -246,11 +295,13 @@ class Watcher:
 
     def _arrange(self) -> None:
         """Bring the trees that are watched in line with the places."""
-        here = [place for place in self._places.values() if place.identity is not None]
+        here = [place for place in self._all() if place.identity is not None]
         self._trees.know_as(tuple((place.real, place.root.path) for place in here))
         wanted = cover(place.real for place in here if place.by_events)
-        # New ones before old ones go, so that a wider tree takes over without a gap.
-        for real in sorted(wanted - self._trees.tops):
+        # Workflows first, should there be too few watches for all. New ones before old ones go, so
+        # that a wider tree takes over without a gap.
+        first = [place.real for place in here if place.root.kind == "workflows"]
+        for real in sorted(wanted - self._trees.tops, key=lambda real: (real not in first, real)):
             trouble = self._watch(real)
             for place in here:
                 if holds(real, place.real):
@@ -259,55 +310,71 @@ class Watcher:
             self._unwatch(real)
 
     def _watch(self, real: Path) -> Trouble | None:
-        if len(self._trees.tops) >= MOST_TREES:
-            return _too_many_trees()
+        if len(self._trees.tops) >= limits.MOST_TREES:
+            return limits.too_many_trees()
+        refused = self._room.lacking_for(real)
+        if _ON_LINUX and refused is not None:
+            return refused
         try:
             self._trees.watch(real)
         except (OSError, RuntimeError) as error:
-            return _not_watched(real, error)
+            return limits.not_watched(real, error)
+        self._probes.expect(real)
         return None
+
+    def _watch_own(self) -> None:
+        """Watch the directory of our own, unless it is watched; a full limit is told elsewhere."""
+        if self._own is None or self._trees.own is not None or self._polling is Polling.ALWAYS:
+            return
+        try:
+            self._own.mkdir(parents=True, exist_ok=True)
+            self._trees.watch_own(self._own)
+        except (OSError, RuntimeError):
+            return
 
     def _unwatch(self, real: Path) -> None:
         self._trees.unwatch(real)
-        self._asked.pop(str(real), None)
+        self._probes.forget(real)
 
-    def _expects(self, real: Path) -> bool:
-        """Say whether notifications should tell what happens in the directory *real*."""
-        blind = {below for place in self._places.values() for below in place.blind_below}
-        return any(holds(top, real) for top in self._trees.tops) and not any(
-            holds(below, real) for below in blind
-        )
-
-    def _renew(self, place: Place, expected: Iterable[Path]) -> None:
+    def _renew(self, place: Place, expected: Iterable[bytes]) -> None:
         """Watch the trees that hold *expected* anew: a mount over a directory tells nobody."""
+        every = [Path(os.fsdecode(real)) for real in expected]
         for top in self._trees.tops:
-            if any(holds(top, real) for real in expected):
+            if any(holds(top, real) for real in every):
                 self._unwatch(top)
         self._arrange()
         self._news.put(Noticed(place.root.path, Notice.ROOT_BACK))
 
-    def _missing(self, expected: Mapping[Path, Identity]) -> dict[Path, Identity]:
-        """Return the directories, which a look still finds, that the kernel does not watch."""
-        kernel = set(watched())
-        inodes = {inode for _, inode in kernel}
-        tops = [place.identity for place in self._places.values() if place.identity is not None]
-        if not kernel.isdisjoint(tops):
-            lacking = {real: one for real, one in expected.items() if one not in kernel}
-        elif not inodes.isdisjoint(inode for _, inode in tops):
-            # On btrfs a file tells us another device than the kernel uses for it.
-            lacking = {real: one for real, one in expected.items() if one[1] not in inodes}
-        else:
-            # Where inodes differ too, only the number can be compared.
-            more = max(0, len(set(expected.values())) - len(kernel))
-            lacking = dict(sorted(expected.items())[:more])
-        return {real: one for real, one in lacking.items() if _still(real, one)}
+    def _take_for_deaf(
+        self, places: Sequence[Place], why: Callable[[Place], Trouble]
+    ) -> list[RootChange]:
+        before = [(place, _Was.of(place)) for place in places]
+        for place in places:
+            place.deaf = why(place)
+        self._arrange()
+        self._news.put(Noticed(EVERYWHERE, Notice.OVERFLOW))
+        return [change for place, was in before if (change := self._compared(place, was))]
 
-    def _sweep_after_overflow(self) -> None:
-        """Ask for one more sweep after an overflow that an earlier look has seen already.
+    def _sweep_after_mounts(self, mounted: Sequence[Mount]) -> None:
+        """Ask for a sweep where something was mounted or unmounted below a place."""
+        here = {(mount.path, mount.number) for mount in mounted}
+        for path in {Path(path) for path, _ in here ^ self._mounts_seen}:
+            for place in self._all():
+                if path != place.real and holds(place.real, path):
+                    known_as = place.root.path / path.relative_to(place.real)
+                    self._news.put(Noticed(known_as, Notice.ROOT_BACK))
+        self._mounts_seen = here
 
-        watchdog takes all watches away then and sets them again. The sweep that follows an
-        overflow at once may pass a directory before its watch is back.
+    def _sweep_after_losses(self) -> None:
+        """Ask for a sweep where our own handler failed, and after an overflow for one more.
+
+        watchdog takes all watches away after an overflow and sets them again. The sweep that
+        follows it at once may pass a directory before its watch is back; this one is asked for
+        when an earlier look has seen the overflow already.
         """
+        if self._failures_seen != self._trees.failures:
+            self._failures_seen = self._trees.failures
+            self._news.put(Noticed(EVERYWHERE, Notice.OVERFLOW))
         if self._overflows_swept < self._overflows_seen:
             self._overflows_swept = self._overflows_seen
             for place in self._roots():
@@ -318,51 +385,3 @@ class Watcher:
 def _told(place: Place, *, replaced: bool = False, other_device: bool = False) -> RootChange:
     trouble = place.trouble
     return RootChange(place.root, place.method, place.state, trouble, replaced, other_device)
-
-
-def _touch_mode(real: Path) -> bool:
-    try:
-        status = real.stat()
-        if status.st_mode & stat.S_ISGID and status.st_gid not in {os.getegid(), *os.getgroups()}:
-            return False
-        real.chmod(stat.S_IMODE(status.st_mode))
-    except OSError:
-        return False
-    return True
-
-
-def _still(real: Path, identity: Identity) -> bool:
-    try:
-        return identify(real)[1] == identity
-    except OSError:
-        return False
-
-
-def _limit(needed: int) -> Trouble:
-    allowed = inotify_limit("max_user_watches")
-    return WatchLimitReached(needed=max(needed, allowed + 1), allowed=allowed).trouble()
-
-
-def _too_many_trees() -> Trouble:
-    return Trouble(
-        WatchLimitReached.code,
-        f"{MOST_TREES} separate directory trees are watched, and each takes a thread.",
-        "Nothing to do: the others are looked at every watch.polling_seconds.",
-    )
-
-
-def _not_watched(real: Path, error: Exception) -> Trouble:
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.ENOSPC:
-        return _limit(len(watched()) + 1)
-    if number == errno.EMFILE:
-        allowed = inotify_limit("max_user_instances")
-        return Trouble(
-            WatchLimitReached.code,
-            f"No inotify instance or file descriptor is left; {allowed} instances are allowed.",
-            f"Set fs.inotify.max_user_instances to at least {allowed * 2}.",
-        )
-    return DiskFailed(
-        f"The directory {real} cannot be watched ({error}).",
-        remedy="It is looked at every watch.polling_seconds instead, and watching is tried again.",
-    ).trouble()

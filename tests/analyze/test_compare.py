@@ -1,76 +1,22 @@
-from __future__ import annotations
+"""References against the files that are here, by their names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 
-from comfywatchman.analyze.compare import compare
-from comfywatchman.analyze.text import stem
-from comfywatchman.domain.files import Folder, Folders, ModelFile, Stamp
 from comfywatchman.domain.references import (
-    Declared,
-    Finding,
+    Hint,
     Lookup,
-    ModelReference,
     ReferenceState,
-    WorkflowContent,
 )
-
-MODELS = Path("/comfy/models")
-EXTRA = Path("/big/loras")
-FOLDERS = Folders(
-    Path("/comfy"),
+from tests.analyze.comparing import (
+    EXTRA,
     MODELS,
-    {
-        "loras": Folder("loras", (EXTRA, MODELS / "loras")),
-        "checkpoints": Folder("checkpoints", (MODELS / "checkpoints",)),
-        "embeddings": Folder("embeddings", (MODELS / "embeddings",)),
-        "vae": Folder("vae", (MODELS / "vae",)),
-        "diffusers": Folder("diffusers", (MODELS / "diffusers",)),
-    },
+    code,
+    file,
+    finding,
+    wanting,
 )
-
-
-@dataclass
-class Shelf:
-    files: Sequence[ModelFile]
-    directories: Sequence[Path] = ()
-
-    def named(self, basename: str) -> Sequence[ModelFile]:
-        return [each for each in self.files if each.path.name.lower() == basename.lower()]
-
-    def stemmed(self, stem_: str) -> Sequence[ModelFile]:
-        return [each for each in self.files if stem(each.path.name).lower() == stem_.lower()]
-
-    def hashed(self, sha256: str) -> Sequence[ModelFile]:
-        return [each for each in self.files if each.sha256 == sha256]
-
-    def holds_directory(self, path: Path) -> bool:
-        return path in self.directories
-
-
-def file(path: Path, *, whole: bool = True, sha256: str | None = None) -> ModelFile:
-    return ModelFile(path, Stamp(1, 1, 7, 1, 1), whole, sha256)
-
-
-def wanting(
-    name: str,
-    folder: str | None = "loras",
-    lookup: Lookup = Lookup.FILE,
-    also: tuple[str, ...] = (),
-    declared: tuple[Declared, ...] = (),
-) -> ModelReference:
-    return ModelReference(
-        folder, name, name, "1", "T", "w", lookup=lookup, also_folders=also, declared=declared
-    )
-
-
-def finding(reference: ModelReference, *files: ModelFile, directory: Path | None = None) -> Finding:
-    shelf = Shelf(files, [directory] if directory else [])
-    (found,) = compare(WorkflowContent("json", "ui", references=(reference,)), FOLDERS, shelf)
-    return found
 
 
 def test_a_file_of_the_exact_name_is_present() -> None:
@@ -98,42 +44,71 @@ def test_a_further_folder_of_the_loader_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "spelling"),
+    ("name", "path", "found_in", "spelling", "hint"),
     [
-        (MODELS / "checkpoints/x.safetensors", "checkpoints/x.safetensors"),
-        (MODELS / "loras/X.safetensors", "loras/X.safetensors"),
-        (MODELS / "loras/sub/x.safetensors", "loras/sub/x.safetensors"),
-        (MODELS / "odd/x.safetensors", "odd/x.safetensors"),
+        ("x.pt", "checkpoints/x.pt", "checkpoints", "x.pt", Hint.WRONG_FOLDER),
+        ("x.pt", "checkpoints/deep/X.pt", "checkpoints", "deep/X.pt", Hint.WRONG_FOLDER),
+        ("x.pt", "odd/x.pt", "odd", "x.pt", Hint.WRONG_FOLDER),  # a folder that no table has
+        ("x.pt", "loras/X.pt", "loras", "X.pt", Hint.OTHER_CASE),
+        ("a/x.pt", "loras/A/x.pt", "loras", "A/x.pt", Hint.OTHER_CASE),
+        ("x.pt", "loras/sub/x.pt", "loras", "sub/x.pt", Hint.OTHER_SUBFOLDER),
+        ("a/x.pt", "loras/x.pt", "loras", "x.pt", Hint.OTHER_SUBFOLDER),
+        ("a/x.pt", "loras/b/X.pt", "loras", "b/X.pt", Hint.OTHER_SUBFOLDER),
     ],
 )
 def test_another_folder_or_spelling_is_elsewhere_and_never_present(
-    path: Path, spelling: str
+    name: str, path: str, found_in: str, spelling: str, hint: Hint
 ) -> None:
-    found = finding(wanting("x.safetensors"), file(path))
+    found = finding(wanting(name), file(MODELS / path))
 
-    assert (found.state, found.spelling) == (ReferenceState.ELSEWHERE, spelling)
+    assert (found.state, found.found_in, found.spelling, code(found)) == (
+        ReferenceState.ELSEWHERE,
+        found_in,
+        spelling,
+        hint,
+    )
+    assert found.lacking
+    assert not found.in_place
+
+
+def test_a_right_file_in_the_wrong_folder_is_told_where_it_is_and_where_it_would_have_to_lie() -> (
+    None
+):
+    found = finding(wanting("a/x.pt", "vae"), file(MODELS / "checkpoints/a/x.pt"))
+
+    assert found.hint is not None
+    assert str(MODELS / "checkpoints/a/x.pt") in found.hint.cause
+    assert "node 1 (T) does not look" in found.hint.cause
+    assert str(MODELS / "vae/a/x.pt") in found.hint.remedy
+    assert "elect" not in found.hint.remedy  # no string in the widget would do
+
+
+def test_a_file_in_another_subdirectory_of_a_nested_folder_of_a_pack_is_in_the_right_folder() -> (
+    None
+):
+    found = finding(wanting("x.pt", "odd/faces"), file(MODELS / "odd/faces/sub/x.pt"))
+
+    assert (found.found_in, found.spelling, code(found)) == (
+        "odd/faces",
+        "sub/x.pt",
+        Hint.OTHER_SUBFOLDER,
+    )
 
 
 def test_of_several_files_elsewhere_the_one_in_the_right_folder_is_told() -> None:
     found = finding(
         wanting("x.safetensors"),
         file(MODELS / "checkpoints/x.safetensors"),
-        file(MODELS / "loras/sub/x.safetensors"),
+        file(MODELS / "loras/sub/x.safetensors", size=9),
     )
 
-    assert found.spelling == "loras/sub/x.safetensors"
+    assert (found.found_in, found.spelling) == ("loras", "sub/x.safetensors")
 
 
-def test_the_declared_bytes_under_another_name_are_elsewhere() -> None:
-    declared = Declared(None, "ab" * 32, "properties.models")
-    other = file(MODELS / "loras/renamed.safetensors", sha256="ab" * 32)
+def test_a_name_elsewhere_is_written_with_the_separator_of_the_system() -> None:
+    found = finding(wanting("x.pt"), file(MODELS / "loras/a/x.pt"), separator="\\")
 
-    found = finding(wanting("x.safetensors", declared=(declared,)), other)
-
-    assert (found.state, found.spelling) == (
-        ReferenceState.ELSEWHERE,
-        "loras/renamed.safetensors",
-    )
+    assert found.spelling == "a\\x.pt"
 
 
 def test_what_is_nowhere_is_missing() -> None:
@@ -145,7 +120,24 @@ def test_what_is_nowhere_is_missing() -> None:
 def test_a_reference_without_a_folder_is_satisfied_by_any() -> None:
     found = finding(wanting("x.safetensors", None), file(MODELS / "odd/sub/x.safetensors"))
 
-    assert found.state is ReferenceState.PRESENT
+    assert (found.state, found.found_in, code(found)) == (
+        ReferenceState.PRESENT,
+        "odd",
+        Hint.FOUND_IN,
+    )
+    assert found.hint is not None
+    assert "odd/sub/x.safetensors" in found.hint.cause
+
+
+def test_a_reference_without_a_folder_takes_the_same_file_in_whatever_order_they_are_known() -> (
+    None
+):
+    files = [file(MODELS / each / "x.pt", size=at) for at, each in enumerate(("vae", "loras"))]
+
+    found = finding(wanting("x.pt", None), *files)
+
+    assert found.hint is not None
+    assert "vae/x.pt, loras/x.pt" in found.hint.cause
 
 
 def test_a_folder_with_a_slash_is_looked_up_below_its_first_part() -> None:
@@ -175,7 +167,14 @@ def test_an_embedding_is_found_without_suffix_and_in_every_subdirectory(
 def test_an_embedding_of_the_same_name_in_another_folder_is_elsewhere() -> None:
     reference = wanting("easy", "embeddings", Lookup.STEM)
 
-    assert finding(reference, file(MODELS / "loras/easy.pt")).state is ReferenceState.ELSEWHERE
+    found = finding(reference, file(MODELS / "loras/easy.pt"))
+
+    assert (found.state, found.found_in, found.spelling, code(found)) == (
+        ReferenceState.ELSEWHERE,
+        "loras",
+        "easy",
+        Hint.WRONG_FOLDER,
+    )
 
 
 def test_a_directory_is_looked_up_below_the_roots() -> None:

@@ -143,10 +143,10 @@ def test_one_bad_definition_costs_one_definition() -> None:
         (b'{"nodes": [{"id": 1,,}]}', "workflow-unreadable"),
         (b"hello", "workflow-unreadable"),
         (bytes(range(256)), "workflow-unreadable"),
-        (b"[" * 10_000 + b"]" * 10_000, "workflow-too-deep"),
-        (b'{"nodes":' * 10_000 + b"1" + b"}" * 10_000, "workflow-too-deep"),
-        (b'{"nodes": [], "links": ' + b"[" * 300 + b"]" * 300 + b"}", "workflow-too-deep"),
-        (b'{"a":["]",' * 5_000 + b"1" + b"]}" * 5_000, "workflow-too-deep"),
+        (b"[" * 100_000 + b"]" * 100_000, "workflow-too-deep"),
+        (b'{"nodes":' * 100_000 + b"1" + b"}" * 100_000, "workflow-too-deep"),
+        (b'{"nodes": [], "links": ' + b"[" * 99_000 + b"]" * 99_000 + b"}", "workflow-too-deep"),
+        (b'{"a":["]",' * 50_000 + b"1" + b"]}" * 50_000, "workflow-too-deep"),
         (b"[" * 3_000_000, "workflow-too-deep"),
     ],
 )
@@ -180,13 +180,13 @@ def test_more_nodes_than_the_limit_are_refused() -> None:
 
 
 def test_many_names_and_many_declarations_and_links_alike_take_no_time() -> None:
-    names = [f"{number}/x.safetensors" for number in range(10_000)]
+    names = [f"{number}/x.safetensors" for number in range(1_000)]
     models = [{"name": f"{number}/x.safetensors"} for number in range(10_000)]
     note = " ".join(f"https://example.org/{number}/x.safetensors" for number in range(20_000))
     loader = node(1, "X", names, properties={"models": models})
     began = time.process_time()
 
-    assert len(read(graph(loader, node(2, "Note", note))).references) == 10_000
+    assert len(read(graph(loader, node(2, "Note", note))).references) == 1_000
     assert time.process_time() - began < 10
 
 

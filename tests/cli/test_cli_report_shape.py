@@ -30,9 +30,9 @@ SUMMARY = {
 }
 ADDED = {
     "workflow": {"taken", "findings"},
-    "reference": {"nodes", "spelling", "error"},
+    "reference": {"nodes", "spelling", "found_in", "hint", "shadows", "error"},
     "candidate": {"page"},
-    "summary": {"ambiguous", "elsewhere", "arriving"},
+    "summary": {"ambiguous", "elsewhere", "misspelled", "arriving", "errors"},
 }
 """What this program adds to the contract: additions are welcome, and a test for each is not too
 much.

@@ -113,6 +113,9 @@ def test_a_flag_goes_before_the_environment_before_the_file_before_the_default(
         ("COMFYWATCHMAN_DOWNLOAD__MIN_FREE_BYTES", "1GiB", "download.min_free_bytes", 2**30),
         ("COMFYWATCHMAN_DOWNLOAD__MAX_BYTES", "1024", "download.max_bytes", 1024),
         ("COMFYWATCHMAN_HTTP__LISTEN", "", "http.listen", ""),
+        ("COMFYWATCHMAN_COMFYUI__URL", "", "comfyui.url", ""),
+        ("COMFYWATCHMAN_COMFYUI__URL", "http://gpu:8188/", "comfyui.url", "http://gpu:8188"),
+        ("COMFYWATCHMAN_COMFYUI__PROBE_SECONDS", "5", "comfyui.probe_seconds", 5),
         ("COMFYWATCHMAN_LOG__FILE", "", "log.file", None),
         ("HF_ENDPOINT", "https://mirror.example/", "hubs.huggingface.endpoint",
          "https://mirror.example"),
@@ -202,6 +205,8 @@ def test_all_mistakes_are_told_at_once(write: Write, home: Mapping[str, str]) ->
         "[http]\nlisten = '127.0.0.1:99999'\n",
         "[http]\nlisten = '::1:80'\n",
         "[comfyui]\nurl = 'http://host:port'\n",
+        "[comfyui]\nurl = 'off'\n",
+        "[comfyui]\nprobe_seconds = 0\n",
         "search_backends = ['civitia']\n",
     ],
 )

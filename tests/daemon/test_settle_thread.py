@@ -26,6 +26,7 @@ from comfywatchman.domain.messages import (
     WorkflowSettled,
 )
 from comfywatchman.pipeline.sweeping import models_of
+from comfywatchman.state.lookups import Lookups
 from comfywatchman.watch.notice import EVERYWHERE, Notice, Noticed
 from comfywatchman.watch.settle import Settling
 from tests.pipeline.office import Office, model_bytes, put_model
@@ -151,7 +152,8 @@ def test_a_model_that_is_gone_keeps_its_row_for_a_moment(room: Room) -> None:
 
     assert room.notice(path, Notice.REMOVED) == []
     assert list(room.watching._leaving) == [path]
-    assert room.watching._left(path) == [ModelRemoved(path)]
+    with room.office.reader.connect() as connection:
+        assert room.watching._left(path, Lookups(connection)) == [ModelRemoved(path)]
 
 
 def test_a_removed_workflow_is_forgotten_at_once(room: Room) -> None:
@@ -236,3 +238,30 @@ def test_a_model_that_changes_is_found_anew(room: Room) -> None:
     after = put_model(path, model_bytes(data=128))
 
     assert room.notice(path) == [ModelFound(path, after.size, whole=True, stamp=after)]
+
+
+# -- what is still arriving
+
+
+def test_a_file_is_whole_when_its_companion_goes_though_nobody_touches_it_again(
+    room: Room,
+) -> None:
+    path = room.models / "loras/x.safetensors"
+    control = path.with_name("x.safetensors.aria2")
+    put_model(path)
+    control.touch()
+    (first,) = room.notice(path)
+    control.unlink()
+    told = [
+        event for event in room.notice(control, Notice.REMOVED) if isinstance(event, ModelFound)
+    ]
+
+    assert isinstance(first, ModelFound)
+    assert not first.whole
+    assert [event.whole for event in told] == [True]
+
+
+def test_a_model_rests_longer_where_nobody_can_tell_whether_it_is_written(tmp_path: Path) -> None:
+    rule = rule_for([tmp_path], 2.0)(tmp_path.parent / "models/loras/x.safetensors")
+
+    assert (rule.quick, rule.slow) == (2.0, 5.0)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 
-from comfywatchman.daemon.sweeps import Sweeps
-from comfywatchman.daemon.tally import NoTally
-from comfywatchman.daemon.watching import FAILURE, Check, Stop, SweepRequest
+from comfywatchman.daemon.watching import FAILURE, Stop, SweepRequest
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
     ModelFound,
@@ -22,51 +18,16 @@ from comfywatchman.domain.messages import (
     SweepStarted,
     WorkflowAnalyzed,
 )
-from comfywatchman.pipeline.sweeping import Tree, found_model, is_workflow_file, models_of
+from comfywatchman.pipeline.sweeping import found_model
 from comfywatchman.watch.notice import Notice, Noticed
+from tests.daemon.rooms import Room, room_of
 from tests.pipeline.office import Office, put_model
 from tests.state.rows import analysis, make_unwritable
 
 
-@dataclass
-class Room:
-    sweeps: Sweeps
-    office: Office
-    inbox: SimpleQueue[SweepRequest | Check | Stop]
-    notices: SimpleQueue[Noticed | Stop]
-    workflows: Path
-    models: Path
-
-    def do(self, *requests: SweepRequest | Check) -> list[object]:
-        """Have the thread do what waits in its inbox, and return what it tells."""
-        before = len(self.office.told)
-        for request in requests:
-            self.inbox.put(request)
-        for one in self.sweeps._with_waiting(self.inbox.get()) or []:
-            self.sweeps._carry_out(one)
-        return self.office.told[before:]
-
-    def noticed(self) -> list[Noticed | Stop]:
-        found = []
-        while not self.notices.empty():
-            found.append(self.notices.get_nowait())
-        return found
-
-
 @pytest.fixture
 def room(office: Office, folders: Folders, tmp_path: Path) -> Room:
-    workflows = tmp_path / "workflows"
-    workflows.mkdir()
-    trees = [
-        Tree("workflows", "workflow_dirs.0", workflows, is_workflow_file),
-        Tree("models", "models", folders.models_root, models_of(folders)),
-    ]
-    inbox: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
-    notices: SimpleQueue[Noticed | Stop] = SimpleQueue()
-    sweeps = Sweeps(
-        inbox, notices, office.desk, office.reader, trees, None, folders, 2.0, NoTally()
-    )
-    return Room(sweeps, office, inbox, notices, workflows, folders.models_root)
+    return room_of(office, folders, tmp_path / "workflows")
 
 
 def old(path: Path, content: bytes | None = None) -> Path:
@@ -108,7 +69,9 @@ def test_a_model_that_was_just_written_has_to_settle_first(room: Room) -> None:
 
 
 def test_a_model_that_rests_for_long_is_found_at_once(room: Room) -> None:
-    room.sweeps.settle_seconds = -1.0  # a change time cannot be set back, so nothing need rest
+    room.sweeps.walks.settle_seconds = (
+        -1.0
+    )  # a change time cannot be set back, so nothing need rest
     path = old(room.models / "loras/x.safetensors")
     told = room.do(WHOLE)
 
@@ -117,7 +80,7 @@ def test_a_model_that_rests_for_long_is_found_at_once(room: Room) -> None:
 
 
 def test_a_model_that_somebody_writes_to_has_to_settle_however_old_it_looks(room: Room) -> None:
-    room.sweeps.settle_seconds = -1.0
+    room.sweeps.walks.settle_seconds = -1.0
     path = old(room.models / "loras/x.safetensors")
     with path.open("ab"):
         room.do(WHOLE)
@@ -200,7 +163,7 @@ def test_a_sweep_after_a_failure_waits_for_the_next_check(room: Room) -> None:
 
 
 def test_a_sweep_that_failed_is_kept_and_the_thread_goes_on(room: Room) -> None:
-    room.sweeps.settle_seconds = -1.0
+    room.sweeps.walks.settle_seconds = -1.0
     path = old(room.models / "loras/x.safetensors")
     make_unwritable(room.office.keeper, unwritable=True)
     room.do(WHOLE)

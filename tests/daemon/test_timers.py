@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timedelta
 
-from comfywatchman.daemon.timers import Timer, Timers
+from comfywatchman.daemon.timers import CATCH_UP_SECONDS, Timer, Timers
 
+DAY = 86_400.0
 LIMIT = 30.0
 
 
@@ -72,3 +74,31 @@ def test_a_timer_that_fails_does_not_stop_the_others() -> None:
             assert ticks.acquire(timeout=LIMIT)
     finally:
         timers.stop()
+
+
+def due_in(timer: Timer, last: dict[str, float]) -> float:
+    timers = Timers((timer,), last)
+    timers.start()
+    try:
+        left = timers.next_run(timer.name)
+    finally:
+        timers.stop()
+    assert left is not None
+    return left.total_seconds()
+
+
+def test_a_daily_timer_waits_for_its_hour_of_local_time() -> None:
+    soon = datetime.now().astimezone() + timedelta(hours=2)
+    due = soon.replace(minute=0, second=0, microsecond=0)
+    left = due_in(Timer("nightly", DAY, lambda: None, hour=due.hour), {})
+
+    assert abs(left - (due - datetime.now().astimezone()).total_seconds()) < 60
+
+
+def test_a_night_that_was_missed_is_made_up_for_soon_after_the_start() -> None:
+    hour = (datetime.now().astimezone() + timedelta(hours=5)).hour
+    left = due_in(
+        Timer("nightly", DAY, lambda: None, hour=hour), {"nightly": time.time() - 3 * DAY}
+    )
+
+    assert 0 < left <= CATCH_UP_SECONDS

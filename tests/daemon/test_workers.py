@@ -11,7 +11,8 @@ from sqlalchemy import Connection, text
 
 from comfywatchman.daemon.workers import Worker
 from comfywatchman.domain.errors import SourceMissing
-from comfywatchman.domain.messages import JobFailed, ModelRemoved, ResolveReference
+from comfywatchman.domain.jobs import ResolveReference
+from comfywatchman.domain.messages import JobFailed, ModelRemoved
 from comfywatchman.pipeline.desk import Outcome
 from comfywatchman.state import jobs
 from comfywatchman.state.jobs import JobRow

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from comfywatchman.disk.part import open_part
 from comfywatchman.domain.errors import BeingFetched, DiskFull, FolderNotWritable, NameTaken
+from tests.disk.parts import opened
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and changing owners need root")
 
 
 def test_a_part_keeps_what_an_earlier_try_wrote(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / ".x.part"
-    with open_part(path) as part:
+    with opened(path) as part:
         part.append(b"abc")
-    with open_part(path) as part:
+    with opened(path) as part:
         assert part.size == 3
         part.append(b"def")
 
@@ -26,7 +26,7 @@ def test_a_part_keeps_what_an_earlier_try_wrote(tmp_path: Path) -> None:
 
 
 def test_starting_over_forgets_all_bytes(tmp_path: Path) -> None:
-    with open_part(tmp_path / ".x.part") as part:
+    with opened(tmp_path / ".x.part") as part:
         part.append(b"abc")
         part.start_over()
         part.append(b"x")
@@ -35,8 +35,8 @@ def test_starting_over_forgets_all_bytes(tmp_path: Path) -> None:
 
 
 def test_two_processes_never_write_one_part(tmp_path: Path) -> None:
-    with open_part(tmp_path / ".x.part"), pytest.raises(BeingFetched) as caught:  # noqa: SIM117 - see below
-        with open_part(tmp_path / ".x.part"):  # another descriptor is another owner of the lock
+    with opened(tmp_path / ".x.part"), pytest.raises(BeingFetched) as caught:  # noqa: SIM117 - see below
+        with opened(tmp_path / ".x.part"):  # another descriptor is another owner of the lock
             pass
 
     assert caught.value.retryable
@@ -45,19 +45,19 @@ def test_two_processes_never_write_one_part(tmp_path: Path) -> None:
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from comfywatchman.disk.part import open_part\n"
-        "with open_part(Path(sys.argv[1])):\n"
+        "from tests.disk.parts import opened\n"
+        "with opened(Path(sys.argv[1])):\n"
         "    print('locked', flush=True); time.sleep(60)\n"
     )
     path = tmp_path / ".x.part"
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"locked\n"
-        with pytest.raises(BeingFetched), open_part(path):
+        with pytest.raises(BeingFetched), opened(path):
             pass
         other.send_signal(signal.SIGKILL)
 
-    with open_part(path) as part:
+    with opened(path) as part:
         assert part.size == 0
 
 
@@ -75,7 +75,7 @@ def test_what_is_no_file_of_ours_is_never_written(tmp_path: Path, kind: str) -> 
         case _:
             os.mkfifo(path)
 
-    with pytest.raises(NameTaken), open_part(path):
+    with pytest.raises(NameTaken), opened(path):
         pass
 
     assert theirs.read_bytes() == b"theirs"
@@ -88,7 +88,7 @@ def test_a_file_of_somebody_else_is_never_written(tmp_path: Path) -> None:
     path.write_bytes(b"theirs")
     os.chown(path, 12345, 12345)
 
-    with pytest.raises(NameTaken, match="somebody else"), open_part(path):
+    with pytest.raises(NameTaken, match="somebody else"), opened(path):
         pass
 
     assert path.read_bytes() == b"theirs"
@@ -99,7 +99,7 @@ def test_a_part_that_has_its_final_name_too_is_let_go_of(tmp_path: Path) -> None
     final.write_bytes(b"placed")
     path.hardlink_to(final)
 
-    with open_part(path) as part:
+    with opened(path) as part:
         part.append(b"new")
 
     assert final.read_bytes() == b"placed"
@@ -127,14 +127,14 @@ def in_child(code: str, *arguments: str, mount: str | None = None) -> str:
 WRITE = """
 import os, sys
 from pathlib import Path
-from comfywatchman.disk.part import open_part
 from comfywatchman.domain.errors import WatchmanError
+from tests.disk.parts import opened
 if sys.argv[2:]:
     os.chdir(sys.argv[2])  # so that nobody need not get through the directories above
     if os.geteuid() == 0:
         os.setgid(65534), os.setuid(65534)
 try:
-    with open_part(Path(sys.argv[1])) as part:
+    with opened(Path(sys.argv[1])) as part:
         for _ in range(8):
             part.append(bytes(1 << 20))
 except WatchmanError as error:

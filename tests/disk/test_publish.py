@@ -12,11 +12,22 @@ from comfywatchman.disk.publish import move_new, publish, rename_new, rename_ove
 Move = Callable[[tuple[int, str], tuple[int, str]], None]
 
 
+def published(staged: Path, final: Path) -> None:
+    """Give *staged* its *final* name in the same directory."""
+    directory = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+    file = os.open(staged, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        publish(directory, staged.name, final.name, file)
+    finally:
+        os.close(file)
+        os.close(directory)
+
+
 def test_a_staged_file_gets_its_name_and_loses_the_old_one(tmp_path: Path) -> None:
     staged = tmp_path / ".a.part"
     staged.write_bytes(b"abc")
 
-    publish(staged, tmp_path / "a")
+    published(staged, tmp_path / "a")
 
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"abc"
@@ -35,7 +46,7 @@ def test_nothing_that_is_there_is_replaced(tmp_path: Path, kind: str) -> None:
     before = final.lstat()
 
     with pytest.raises(FileExistsError):
-        publish(staged, final)
+        published(staged, final)
 
     assert staged.read_bytes() == b"abc"
     assert final.lstat() == before
@@ -46,19 +57,40 @@ def test_a_published_file_is_never_executable(tmp_path: Path) -> None:
     staged.write_bytes(b"abc")
     staged.chmod(0o755)
 
-    publish(staged, tmp_path / "a")
+    published(staged, tmp_path / "a")
 
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
 
 
-def test_a_link_is_not_published(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"")
-    (tmp_path / ".a.part").symlink_to("secret")
+def test_what_is_published_is_the_file_that_was_opened(tmp_path: Path) -> None:
+    staged, final = tmp_path / ".a.part", tmp_path / "a"
+    staged.write_bytes(b"verified")
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    file = os.open(staged, os.O_RDWR)
+    staged.rename(tmp_path / "aside")
+    staged.write_bytes(b"slipped in")
 
-    with pytest.raises(OSError, match=r"\.a\.part"):
-        publish(tmp_path / ".a.part", tmp_path / "a")
+    publish(directory, staged.name, final.name, file)
 
-    assert not (tmp_path / "a").exists()
+    os.close(file)
+    os.close(directory)
+    assert final.read_bytes() == b"verified"
+
+
+def test_a_file_that_was_removed_meanwhile_is_not_published(tmp_path: Path) -> None:
+    staged, final = tmp_path / ".a.part", tmp_path / "a"
+    staged.write_bytes(b"verified")
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    file = os.open(staged, os.O_RDWR)
+    staged.unlink()
+    staged.write_bytes(b"slipped in")
+
+    with pytest.raises(FileNotFoundError):
+        publish(directory, staged.name, final.name, file)
+
+    os.close(file)
+    os.close(directory)
+    assert not final.exists()
 
 
 @pytest.mark.parametrize("move", [move_new, rename_new, rename_over_own])

@@ -138,12 +138,21 @@ def test_git_and_our_quarantine_are_left_out(tmp_path: Path) -> None:
 
 def test_what_is_no_regular_file_is_left_out(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "dead.safetensors").symlink_to("nowhere")
 
-    (listing,) = walk(tmp_path, lambda name: name in {"pipe", "dead.safetensors"})
+    (listing,) = walk(tmp_path, lambda name: name == "pipe")
 
     assert listing.files == ()
     assert listing.unclear == ()
+
+
+def test_a_file_behind_a_dead_or_looping_link_is_unclear(tmp_path: Path) -> None:
+    (tmp_path / "dead.safetensors").symlink_to("nowhere")
+    (tmp_path / "loop.safetensors").symlink_to("loop.safetensors")
+
+    (listing,) = walk(tmp_path, models)
+
+    assert listing.files == ()
+    assert sorted(listing.unclear) == ["dead.safetensors", "loop.safetensors"]
 
 
 def test_a_dead_link_may_be_a_drive_that_is_not_plugged_in(tmp_path: Path) -> None:

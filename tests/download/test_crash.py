@@ -14,8 +14,8 @@ import pytest
 from comfywatchman.domain.errors import DiskFull
 from comfywatchman.domain.files import Expected, Folder, Folders
 from comfywatchman.download.handler import verify
-from comfywatchman.download.http import Limits
-from comfywatchman.place import Target, plan, publish_target
+from comfywatchman.download.room import Room
+from comfywatchman.place import Target, plan, publish_target, staged
 from tests.download.fetching import NAME, Fetching, model, sha256
 from tests.shelf import Fault, Shelf
 
@@ -33,7 +33,8 @@ def target_in(tmp_path: Path) -> Target:
 
 def bring(url: str, target: Target, fetching: Fetching) -> Path:
     fetched = fetching.fetch(url, size=EXPECTED.size, sha=EXPECTED.sha256)
-    return publish_target(target, verify(target.part, EXPECTED, NAME, fetched.measured))
+    with staged(target) as part:
+        return publish_target(target, part, verify(part, EXPECTED, NAME, fetched.measured))
 
 
 def size_of(path: Path) -> int:
@@ -92,7 +93,7 @@ def test_too_little_room_is_told_before_the_first_byte(tmp_path: Path) -> None:
     with Shelf() as shelf:
         url = shelf.put("/a", DATA)
         fetching = Fetching.of(target.part, shelf)
-        fetching.limits = Limits(min_free_bytes=1 << 60)
+        fetching.room = Room(1 << 60)
 
         with pytest.raises(DiskFull) as full:
             fetching.fetch(url)

@@ -20,11 +20,11 @@ from comfywatchman.domain.errors import (
     WatchmanError,
     WrongAnswer,
 )
-from comfywatchman.domain.files import Expected, Measured
-from comfywatchman.download.handler import verify
+from comfywatchman.domain.files import Expected, Mark, Measured
+from comfywatchman.download.handler import Start
 from comfywatchman.download.http import Limits
 from comfywatchman.download.pace import Bandwidth
-from tests.download.fetching import NAME, TOKEN, Fetching, model, sha256
+from tests.download.fetching import NAME, TOKEN, Fetching, checked, model, sha256
 from tests.shelf import Fault, Shelf
 
 DATA = model()
@@ -57,9 +57,10 @@ def test_a_file_is_fetched_hashed_and_told_of(shelf: Shelf, part: Path) -> None:
     assert fetched.measured == Measured(SIZE, SHA)
     assert (fetched.received, fetched.resumed_from, fetched.host) == (SIZE, 0, shelf.host)
     assert part.read_bytes() == DATA
-    assert fetching.starts == [(shelf.host, SIZE, shelf.books[PATH].etag, 0)]
+    mark = Mark(shelf.url + PATH, SIZE, shelf.books[PATH].etag)
+    assert fetching.starts == [Start(shelf.host, mark)]
     assert fetching.progress[-1] == SIZE
-    assert verify(part, Expected(SIZE, SHA), NAME, fetched.measured) == Measured(SIZE, SHA)
+    assert checked(part, Expected(SIZE, SHA), fetched) == Measured(SIZE, SHA)
     assert shelf.asked[0].headers["accept-encoding"] == "identity"
 
 
@@ -129,7 +130,7 @@ def test_a_file_that_changed_between_two_tries_starts_over(
 
     assert part.read_bytes() == new
     assert fetched.measured.sha256 == sha256(new)
-    assert fetched.etag == shelf.books[PATH].etag
+    assert fetching.mark == Mark(shelf.url + PATH, len(new), shelf.books[PATH].etag)
 
 
 def test_without_a_validator_and_a_hash_nothing_is_resumed(shelf: Shelf, part: Path) -> None:
@@ -163,7 +164,7 @@ def test_wrong_bytes_of_an_earlier_try_are_found_by_the_hash(shelf: Shelf, part:
     fetched = Fetching.of(part, shelf).fetch(shelf.url + PATH, size=SIZE, sha=SHA)
 
     with pytest.raises(VerificationFailed, match="SHA-256"):
-        verify(part, Expected(SIZE, SHA), NAME, fetched.measured)
+        checked(part, Expected(SIZE, SHA), fetched)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -171,7 +172,7 @@ def test_a_complete_part_is_not_fetched_again(shelf: Shelf, part: Path, known: b
     part.parent.mkdir()
     part.write_bytes(DATA)
     fetching = Fetching.of(part, shelf)
-    fetching.validator = shelf.books[PATH].etag
+    fetching.mark = Mark(shelf.url + PATH, SIZE, shelf.books[PATH].etag)
 
     fetched = fetching.fetch(shelf.url + PATH, sha=SHA if known else None)
 
@@ -233,11 +234,11 @@ def test_a_length_that_is_too_short_is_found_by_the_structure(shelf: Shelf, part
     fetched = Fetching.of(part, shelf).fetch(shelf.url + PATH)
 
     with pytest.raises(VerificationFailed, match="10 bytes are missing"):
-        verify(part, Expected(), NAME, fetched.measured)
+        checked(part, Expected(), fetched)
 
 
 def test_another_size_than_promised_is_not_fetched(shelf: Shelf, part: Path) -> None:
-    with pytest.raises(WrongAnswer, match=str(SIZE)):
+    with pytest.raises(VerificationFailed, match=str(SIZE)):
         Fetching.of(part, shelf).fetch(shelf.url + PATH, size=SIZE + 1)
 
     assert part.stat().st_size == 0
@@ -270,7 +271,7 @@ def test_a_stream_that_goes_on_behind_the_promised_size_is_stopped(
 ) -> None:
     shelf.spoil(PATH, Fault(no_length=True))
 
-    with pytest.raises(WrongAnswer, match="More than"):
+    with pytest.raises(VerificationFailed, match="More than"):
         Fetching.of(part, shelf).fetch(shelf.url + PATH, size=SIZE - 1)
 
     assert part.stat().st_size <= SIZE - 1
@@ -280,7 +281,7 @@ def test_a_stream_that_goes_on_behind_the_promised_size_is_stopped(
 def test_a_file_above_the_limit_is_not_fetched(shelf: Shelf, part: Path, chunked: bool) -> None:
     shelf.spoil(PATH, Fault(no_length=chunked))
     fetching = Fetching.of(part, shelf)
-    fetching.limits = Limits(max_bytes=SIZE - 1, min_free_bytes=0)
+    fetching.limits = Limits(max_bytes=SIZE - 1)
 
     with pytest.raises(DownloadTooLarge):
         fetching.fetch(shelf.url + PATH)
@@ -288,7 +289,7 @@ def test_a_file_above_the_limit_is_not_fetched(shelf: Shelf, part: Path, chunked
 
 def test_a_promised_size_above_the_limit_is_not_even_asked_for(shelf: Shelf, part: Path) -> None:
     fetching = Fetching.of(part, shelf)
-    fetching.limits = Limits(max_bytes=10, min_free_bytes=0)
+    fetching.limits = Limits(max_bytes=10)
 
     with pytest.raises(DownloadTooLarge):
         fetching.fetch(shelf.url + PATH, size=11)
@@ -301,7 +302,7 @@ def test_corrupt_bytes_do_not_pass(shelf: Shelf, part: Path) -> None:
     fetched = Fetching.of(part, shelf).fetch(shelf.url + PATH, sha=SHA)
 
     with pytest.raises(VerificationFailed, match=SHA):
-        verify(part, Expected(SIZE, SHA), NAME, fetched.measured)
+        checked(part, Expected(SIZE, SHA), fetched)
 
 
 def test_a_compressed_answer_is_refused(shelf: Shelf, part: Path) -> None:
@@ -499,7 +500,7 @@ def test_nothing_is_asked_once_we_stop(shelf: Shelf, part: Path) -> None:
 def test_a_source_that_sends_too_little_is_left(shelf: Shelf, part: Path) -> None:
     shelf.spoil(PATH, Fault(stall_after=1000))
     fetching = Fetching.of(part, shelf)
-    fetching.limits = Limits(min_free_bytes=0, stall_seconds=0.5, least_bytes=100)
+    fetching.limits = Limits(stall_seconds=0.5, least_bytes=100)
 
     with pytest.raises(SourceUnavailable, match=r"less than 100 bytes in 0\.5 s"):
         fetching.fetch(shelf.url + PATH)
@@ -519,7 +520,7 @@ def test_silence_longer_than_the_time_allowed_ends_the_transfer(shelf: Shelf, pa
 def test_a_bandwidth_limit_slows_the_transfer_and_is_no_stall(shelf: Shelf, part: Path) -> None:
     fetching = Fetching.of(part, shelf)
     fetching.bandwidth = Bandwidth(SIZE / 0.6)
-    fetching.limits = Limits(min_free_bytes=0, stall_seconds=0.3, least_bytes=SIZE)
+    fetching.limits = Limits(stall_seconds=0.3, least_bytes=SIZE)
     started = time.monotonic()
 
     fetching.fetch(shelf.url + PATH)
@@ -547,4 +548,4 @@ def test_an_empty_file_is_fetched_as_one(shelf: Shelf, part: Path) -> None:
     fetched = Fetching.of(part, shelf).fetch(url)
 
     with pytest.raises(VerificationFailed, match="empty"):
-        verify(part, Expected(), NAME, fetched.measured)
+        checked(part, Expected(), fetched)

@@ -23,9 +23,8 @@ from comfywatchman.domain.errors import (
     WrongAnswer,
 )
 from comfywatchman.domain.files import Expected, Measured
-from comfywatchman.download.handler import verify
 from comfywatchman.download.http import Limits
-from tests.download.fetching import Fetching
+from tests.download.fetching import Fetching, checked
 
 STANDIN = Path(__file__).parents[2] / "../shared/standin/hubs.py"
 pytestmark = [
@@ -87,7 +86,7 @@ class Trial:
         size, sha, name = file["size"], file["sha256"], file["name"]
         url = file.get("file_url", file["url"])
         fetched = self.fetching.fetch(url, size=size, sha=sha, filename=name)
-        return verify(self.fetching.part, Expected(size, sha), name, fetched.measured)
+        return checked(self.fetching.part, Expected(size, sha), fetched, name)
 
     def spoil(self, host: str, kind: str, **more: object) -> None:
         arguments = {"times": 1, **more}
@@ -169,11 +168,11 @@ def test_a_resume_that_the_storage_gets_wrong_still_ends_with_the_file(
         ("cdn", "slow_start", {"seconds": 30}, SourceUnavailable),
         ("cdn", "corrupt", {}, VerificationFailed),
         ("cdn", "etag_change", {}, VerificationFailed),
-        ("cdn", "wrong_length", {"delta": 7}, WrongAnswer),
+        ("cdn", "wrong_length", {"delta": 7}, VerificationFailed),
         ("cdn", "html_page", {}, WrongAnswer),
         ("cdn", "expired_url", {}, SourceUnavailable),
         ("cdn", "server_error", {}, SourceUnavailable),
-        ("cdn", "empty", {}, WrongAnswer),
+        ("cdn", "empty", {}, VerificationFailed),
         ("hf", "gated", {"code": 401}, LoginNeeded),
         ("hf", "gated", {"code": 403}, LoginNeeded),
         ("hf", "unauthorized", {}, LoginNeeded),
@@ -195,7 +194,7 @@ def test_each_fault_of_the_hub_has_its_own_error(
 ) -> None:
     once = trial(hubs, tmp_path, HF)
     once.fetching.read_timeout = 1
-    once.fetching.limits = Limits(min_free_bytes=0, stall_seconds=1, least_bytes=1000)
+    once.fetching.limits = Limits(stall_seconds=1, least_bytes=1000)
     once.spoil(host, kind, **more)
 
     with pytest.raises(error):

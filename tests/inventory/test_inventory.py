@@ -40,6 +40,10 @@ def test_a_name_without_one_is_none(name: str) -> None:
         "a.safetensors.aria2",
         "a.safetensors.crdownload",
         "Unconfirmed 123456.crdownload",
+        "Unconfirmed model.safetensors.tmp",
+        "model.safetensors.aria2__temp",
+        "model.safetensors.fdmdownload",
+        "model.safetensors.st",
         "Unconfirmed 123456.tmp",
         "0f1e2d.incomplete",  # huggingface_hub
         "a.safetensors.!qB",
@@ -76,7 +80,8 @@ def test_a_file_shorter_than_its_header_says_is_arriving(tmp_path: Path, length:
     examined = examine_model(file)
 
     assert not examined.whole
-    assert examined.trouble is None
+    assert examined.trouble is not None
+    assert examined.trouble.code == "model-incomplete"
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,29 @@ def test_lines_of_the_user_reach_the_child(workflow: Path) -> None:
         assert parser.read(workflow).content.references[0].folder == "vae_approx"
 
 
+def test_lines_that_come_later_hold_for_what_is_read_from_then_on(workflow: Path) -> None:
+    line = "VAELoader -> vae_approx 0:vae_name"
+    with Parser() as parser:
+        before = parser.read(workflow)
+        parser.use_loaders([line])
+        after = parser.read(workflow)
+        child = parser.child_pid
+        parser.use_loaders([line])
+        parser.read(workflow)
+
+        assert parser.child_pid == child  # the same lines once more are no reason to start again
+    folders = [parsed.content.references[0].folder for parsed in (before, after)]
+    assert folders == ["vae", "vae_approx"]
+
+
+def test_a_wrong_line_that_comes_later_leaves_the_ones_before(workflow: Path) -> None:
+    with Parser(["VAELoader -> vae_approx 0:vae_name"]) as parser:
+        with pytest.raises(SettingsInvalid):
+            parser.use_loaders(["nonsense"])
+
+        assert parser.read(workflow).content.references[0].folder == "vae_approx"
+
+
 def test_a_wrong_line_of_the_user_is_refused_at_once() -> None:
     with pytest.raises(SettingsInvalid):
         Parser(["nonsense"])
@@ -310,7 +333,7 @@ def test_the_child_is_confined_and_knows_no_secrets(
     assert limits["Max file size"] == ["0", "0"]
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max open files"] == ["16", "16"]
-    assert limits["Max address space"] == [str(1 << 30)] * 2
+    assert limits["Max address space"] == [str(768 << 20)] * 2
     assert int(limits["Max cpu time"][0]) < 60
     opened = {str(each.readlink()) for each in (child / "fd").iterdir()}
     assert len([each for each in opened if not each.startswith(("/dev/null", "socket:"))]) == 0

@@ -13,6 +13,7 @@ from comfywatchman.pipeline.desk import Desk
 from comfywatchman.state import store
 from comfywatchman.state.keeper import Keeper, Reader
 from tests.pipeline.office import Office
+from tests.pipeline.shop import Bench
 
 
 @pytest.fixture
@@ -41,3 +42,8 @@ def folders(tmp_path: Path) -> Folders:
     for name in ("loras", "vae", "embeddings"):
         (tmp_path / "ComfyUI/models" / name).mkdir(parents=True)
     return read_layout(tmp_path / "ComfyUI").folders
+
+
+@pytest.fixture
+def bench(office: Office, folders: Folders) -> Bench:
+    return Bench(office, folders)

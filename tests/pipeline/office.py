@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comfywatchman.disk.files import look
-from comfywatchman.domain.files import Stamp
-from comfywatchman.domain.messages import Event, Job
+from comfywatchman.domain.files import Measured, Reading, Stamp
+from comfywatchman.domain.jobs import Job
+from comfywatchman.domain.messages import Event
 from comfywatchman.pipeline.desk import Desk
-from comfywatchman.state import jobs
+from comfywatchman.state import hashes, jobs
 from comfywatchman.state.jobs import JobRow
 from comfywatchman.state.keeper import Keeper, Reader
 
@@ -26,6 +27,11 @@ class Office:
 
     def happens(self, *events: Event) -> None:
         self.desk.store(events)
+
+    def measured(self, path: Path, seen: Stamp, digest: str) -> None:
+        """Note that *path* was read and has this SHA-256."""
+        reading = Reading(seen, Measured(seen.size, digest), at_ns=1)
+        self.keeper.write(lambda c: hashes.measured(c, path, reading))
 
     def waiting(self, kind: str) -> list[Job]:
         """Return the jobs of *kind* that wait, in the order they would be handed out."""

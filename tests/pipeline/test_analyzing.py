@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.domain.files import Folders
-from comfywatchman.domain.messages import AnalyzeWorkflow, Cause, WorkflowAnalyzed, WorkflowRemoved
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
+from comfywatchman.domain.messages import WorkflowAnalyzed, WorkflowRemoved
 from comfywatchman.domain.references import ReferenceState, WorkflowState
 from comfywatchman.parsing.parser import Parser
 from comfywatchman.pipeline.analyzing import MOST_LOOKS, Analyzer
@@ -66,6 +67,26 @@ def test_a_workflow_is_compared_with_the_disk_and_the_cause_goes_along(
     assert event.cause is cause
     assert event.stamp is not None
     assert [row.state for row in event.analysis.findings] == [ReferenceState.MISSING]
+
+
+def test_loader_lines_that_were_learned_meanwhile_hold_for_the_next_workflow(
+    office: Office, folders: Folders, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    node = {"id": 1, "type": "Own Loader", "widgets_values": [5, "x.safetensors"]}
+    path.write_text(json.dumps({"version": 0.4, "links": [], "nodes": [node]}))
+    lines: list[str] = []
+    named = []
+    with Parser() as parser:
+        analyzer = Analyzer(parser, folders, office.reader, loaders=lambda: tuple(lines))
+        office.desk.submit([AnalyzeWorkflow(path, Cause.CHANGED)])
+        row = office.take("analyze")
+        for _ in range(2):
+            (found,) = analyzed(analyzer.step(row)).analysis.findings
+            named.append((found.reference.folder, found.reference.name))
+            lines.append("Own Loader -> upscale_models 1:name file")
+
+    assert named == [(None, "x.safetensors"), ("upscale_models", "x.safetensors")]
 
 
 def test_a_model_that_is_known_is_present(

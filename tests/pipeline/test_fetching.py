@@ -2,133 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import pytest
 
-from comfywatchman.domain.candidates import Candidate
-from comfywatchman.domain.errors import (
-    Interrupted,
-    RateLimited,
-    SourceMissing,
-    SourceUnavailable,
-    WatchmanError,
-)
-from comfywatchman.domain.files import Expected, Folders, Measured
+from comfywatchman.domain.errors import Interrupted, RateLimited
+from comfywatchman.domain.files import Mark
+from comfywatchman.domain.jobs import FetchModel
 from comfywatchman.domain.messages import (
     DownloadFailed,
     DownloadQuarantined,
     DownloadRetrying,
     DownloadStarted,
     DownloadVerified,
-    FetchModel,
     ModelPlaced,
 )
-from comfywatchman.download.handler import Fetched, OnProgress, OnStart
 from comfywatchman.pipeline.desk import Outcome
-from comfywatchman.pipeline.fetching import Fetcher
-from comfywatchman.pipeline.patience import Patience
 from comfywatchman.pipeline.sweeping import found_model
-from comfywatchman.state import models
-from comfywatchman.state.jobs import JobRow
-from tests.pipeline.office import Office, model_bytes, put_model, sha256
-
-GOOD = model_bytes("good")
-BAD = model_bytes("bad")
-
-
-@dataclass
-class Shop:
-    """A download handler that has what a table says, or fails as it says."""
-
-    goods: Mapping[str, bytes | WatchmanError]
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
-    """Address and validator of each call."""
-    before: Callable[[], object] = lambda: None
-
-    def supports(self, url: str) -> bool:
-        return url.startswith("https://")
-
-    def fetch(
-        self,
-        source: Candidate,
-        part: Path,
-        *,
-        expected: Expected,
-        validator: str | None,
-        on_start: OnStart,
-        on_progress: OnProgress,
-        stop: threading.Event,
-    ) -> Fetched:
-        self.asked.append((source.url, validator))
-        self.before()
-        goods = self.goods[source.url]
-        on_start("storage.example", expected.size, '"etag"', 0)
-        if isinstance(goods, WatchmanError):
-            raise goods
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(goods)
-        return Fetched(Measured(len(goods), sha256(goods)), "storage.example", len(goods))
-
-
-def source(host: str = "one", content: bytes | None = GOOD) -> Candidate:
-    digest = None if content is None else sha256(content)
-    size = None if content is None else len(content)
-    return Candidate("workflow", f"https://{host}.example/x", "x.safetensors", size, digest)
-
-
-def url(host: str = "one") -> str:
-    return source(host).url
-
-
-@dataclass
-class Bench:
-    office: Office
-    folders: Folders
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def final(self) -> Path:
-        return self.folders.models_root / "loras/x.safetensors"
-
-    def names(self) -> list[str]:
-        return sorted(os.listdir(self.final.parent))  # noqa: PTH208 - hidden ones too
-
-    def row(self, *sources: Candidate) -> JobRow:
-        self.office.desk.submit([FetchModel("loras", "x.safetensors", sources or (source(),))])
-        return self.office.take("fetch")
-
-    def fetch(
-        self, shop: Shop, *sources: Candidate, row: JobRow | None = None, allowed: bool = True
-    ) -> Outcome:
-        fetcher = Fetcher(
-            [shop],
-            self.folders,
-            self.office.reader,
-            self.office.keeper,
-            self.office.desk.tell,
-            Patience(3),
-            self.stop,
-            allowed,
-        )
-        return fetcher.step(row or self.row(*sources))
-
-
-@pytest.fixture
-def bench(office: Office, folders: Folders) -> Bench:
-    return Bench(office, folders)
-
-
-def unavailable() -> SourceUnavailable:
-    return SourceUnavailable("It did not answer.", remedy="Wait.")
-
-
-def missing() -> SourceMissing:
-    return SourceMissing("It is not there.", remedy="Look elsewhere.")
+from tests.pipeline.office import put_model, sha256
+from tests.pipeline.shop import BAD, GOOD, Bench, Shop, missing, source, unavailable, url
 
 
 def test_what_was_fetched_is_verified_and_placed(bench: Bench) -> None:
@@ -143,22 +33,23 @@ def test_what_was_fetched_is_verified_and_placed(bench: Bench) -> None:
     assert bench.names() == ["x.safetensors"]
 
 
-def test_the_validator_is_stored_before_the_bytes_come(bench: Bench) -> None:
+def test_what_the_bytes_come_under_is_stored_before_they_come(bench: Bench) -> None:
     row = bench.row()
     bench.fetch(Shop({url(): unavailable()}), row=row)
 
     again = bench.office.row(row.job)
-    assert (again.validator, again.host) == ('"etag"', "storage.example")
+    assert again.mark == Mark(url(), len(GOOD), '"etag"')
+    assert again.host == "one.example"  # whom the pace is kept with, not who sends
     assert [type(event) for event in bench.office.told] == [DownloadStarted]
 
 
-def test_the_validator_of_an_earlier_try_is_handed_on(bench: Bench) -> None:
+def test_the_mark_of_an_earlier_try_is_handed_on(bench: Bench) -> None:
     row = bench.row()
     shop = Shop({url(): unavailable()})
     bench.fetch(shop, row=row)
     bench.fetch(shop, row=bench.office.row(row.job))
 
-    assert shop.asked == [(url(), None), (url(), '"etag"')]
+    assert shop.asked == [(url(), None), (url(), Mark(url(), len(GOOD), '"etag"'))]
 
 
 def test_a_mirror_is_asked_where_the_first_place_does_not_have_it(bench: Bench) -> None:
@@ -226,7 +117,9 @@ def test_wrong_bytes_are_put_aside_and_fetched_once_more(bench: Bench) -> None:
     second = bench.fetch(Shop({url(): BAD}), row=bench.office.row(row.job))
     assert second.retry_in is None
     assert second.trouble is not None
-    assert second.trouble.code == "verification-failed"
+    assert second.trouble.code == "source-changed"
+    assert sha256(GOOD) in second.trouble.cause
+    assert sha256(BAD) in second.trouble.cause
     assert not bench.final.exists()
 
 
@@ -296,7 +189,7 @@ def test_the_same_bytes_of_this_machine_are_linked_and_not_fetched(
     seen = put_model(other, GOOD)
     bench.office.happens(*found_model(other))
     if measured:
-        bench.office.keeper.write(lambda c: models.measured(c, other, seen, sha256(GOOD), 1))
+        bench.office.measured(other, seen, sha256(GOOD))
     shop = Shop({url(): GOOD})
     outcome = bench.fetch(shop)
 

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Folders, ModelFile
 from comfywatchman.domain.messages import ModelFound
-from comfywatchman.domain.references import Finding, ReferenceState
-from comfywatchman.pipeline.library import StoredLibrary, WalkedLibrary, with_unindexed
-from comfywatchman.state import models
+from comfywatchman.domain.references import Finding, Hint, ReferenceState
+from comfywatchman.pipeline.library import (
+    StoredLibrary,
+    WalkedLibrary,
+    as_on_disk,
+    with_unindexed,
+)
 from tests.pipeline.office import Office, put_model
 from tests.state.rows import HASH, TROUBLE, finding, stamp
 
@@ -27,12 +32,14 @@ def test_a_row_is_believed_while_the_file_is_as_it_was(office: Office, folders: 
     path = lora(folders, "x.safetensors")
     seen = put_model(path)
     office.happens(ModelFound(path, seen.size, whole=True, stamp=seen))
-    office.keeper.write(lambda c: models.measured(c, path, seen, HASH, 1))
+    office.measured(path, seen, HASH)
     with office.reader.connect() as connection:
         library = StoredLibrary(connection)
 
         assert library.named("X.safetensors") == [ModelFile(path, seen, sha256=HASH)]
         assert library.stemmed("x") == library.named("x.safetensors") == library.hashed(HASH)
+        assert library.hash_begins(HASH[:10]) == library.hashed(HASH)
+        assert library.hash_begins("00") == []
 
 
 def test_a_file_that_is_gone_is_not_here_whatever_its_row_says(
@@ -50,7 +57,7 @@ def test_a_file_that_changed_has_no_hash_any_more(office: Office, folders: Folde
     path = lora(folders, "x.safetensors")
     seen = put_model(path)
     office.happens(ModelFound(path, seen.size, whole=True, stamp=seen))
-    office.keeper.write(lambda c: models.measured(c, path, seen, HASH, 1))
+    office.measured(path, seen, HASH)
     now = put_model(path, b"something else")
     with office.reader.connect() as connection:
         library = StoredLibrary(connection)
@@ -66,7 +73,8 @@ def test_a_walk_answers_the_same_questions(folders: Folders) -> None:
 
     assert library.named("STRASSE.safetensors") == [file]
     assert library.stemmed("strasse") == [file]
-    assert library.hashed(HASH) == [file]
+    assert library.hashed(HASH) == library.hash_begins(HASH[:10]) == [file]
+    assert library.hash_begins("0123456789") == []
     assert library.named("other") == library.hashed("00" * 32) == []
     assert library.holds_directory(folders.models_root)
     assert not library.holds_directory(path)
@@ -110,9 +118,37 @@ def test_a_name_that_must_not_become_a_path_is_not_looked_for(
     assert rows(folders, climbs) == [(ReferenceState.MISSING, None)]
 
 
-@pytest.mark.parametrize(
-    "state", [ReferenceState.PRESENT, ReferenceState.ELSEWHERE, ReferenceState.DYNAMIC]
-)
+@pytest.mark.parametrize("state", [ReferenceState.ELSEWHERE, ReferenceState.AMBIGUOUS])
+def test_a_file_that_comes_to_where_it_is_asked_for_goes_before_any_that_lies_elsewhere(
+    folders: Folders, state: ReferenceState
+) -> None:
+    path = lora(folders, "x.safetensors")
+    put_model(path)
+    other = replace(
+        finding("x.safetensors", state=state),
+        path=lora(folders, "sub/x.safetensors"),
+        spelling="sub/x.safetensors",
+        hint=Trouble(Hint.OTHER_SUBFOLDER.value, "It is in sub.", "Select it."),
+    )
+
+    (row,) = with_unindexed([other], folders)
+    assert (row.state, row.path, row.found_in) == (ReferenceState.ARRIVING, path, "loras")
+    assert (row.spelling, row.hint) == (None, None)
+
+
+def test_a_file_that_only_the_widget_keeps_from_being_found_is_not_arriving(
+    folders: Folders,
+) -> None:
+    put_model(lora(folders, "sub/x.safetensors"))
+    misspelled = replace(
+        finding("sub/x.safetensors", state=ReferenceState.ELSEWHERE),
+        hint=Trouble(Hint.OTHER_SLASH.value, "ComfyUI lists it otherwise.", "Select it."),
+    )
+
+    assert with_unindexed([misspelled], folders) == (misspelled,)
+
+
+@pytest.mark.parametrize("state", [ReferenceState.PRESENT, ReferenceState.DYNAMIC])
 def test_what_the_rows_know_stays_as_it_is(folders: Folders, state: ReferenceState) -> None:
     put_model(lora(folders, "x.safetensors"))
 
@@ -121,3 +157,46 @@ def test_what_the_rows_know_stays_as_it_is(folders: Folders, state: ReferenceSta
 
 def test_a_reference_without_a_folder_is_left_alone(folders: Folders) -> None:
     assert rows(folders, finding("x.safetensors", None)) == [(ReferenceState.MISSING, None)]
+
+
+# -- letter case
+
+
+def other_case(folders: Folders, raw: str = "x.safetensors") -> Finding:
+    """Return what the names alone say where ``X.safetensors`` is here."""
+    row = finding("x.safetensors", state=ReferenceState.ELSEWHERE)
+    return replace(
+        row,
+        reference=replace(row.reference, name=raw.replace("\\", "/"), raw=raw),
+        path=lora(folders, "X.safetensors"),
+        spelling="X.safetensors",
+        hint=Trouble(Hint.OTHER_CASE.value, "It is here as X.", "Select X."),
+    )
+
+
+def test_a_file_that_opens_under_the_name_in_another_case_is_present(folders: Folders) -> None:
+    """A link stands for a file system that ignores case: both names open one file."""
+    put_model(lora(folders, "X.safetensors"))
+    lora(folders, "x.safetensors").symlink_to(lora(folders, "X.safetensors"))
+
+    (row,) = as_on_disk([other_case(folders)], folders)
+    assert (row.state, row.path) == (ReferenceState.PRESENT, lora(folders, "x.safetensors"))
+    assert row.hint is not None
+    assert row.hint.code == Hint.OTHER_CASE  # ComfyUI's list has the other spelling all the same
+
+
+def test_a_file_that_does_not_open_in_another_case_is_elsewhere(folders: Folders) -> None:
+    put_model(lora(folders, "X.safetensors"))
+
+    assert as_on_disk([other_case(folders)], folders) == (other_case(folders),)
+
+
+def test_another_case_and_the_slashes_of_another_system_are_still_wrong_slashes(
+    folders: Folders,
+) -> None:
+    put_model(lora(folders, "A/x.safetensors"))
+    lora(folders, "a").symlink_to(lora(folders, "A"))
+    found = replace(other_case(folders, "a\\x.safetensors"), path=lora(folders, "A/x.safetensors"))
+
+    (row,) = as_on_disk([found], folders)
+    assert (row.state, row.misspelled) == (ReferenceState.ELSEWHERE, True)

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from comfywatchman.domain.files import Measured
+from comfywatchman.domain.files import Measured, Reading
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, FetchModel, ResolveReference
 from comfywatchman.domain.messages import (
-    AnalyzeWorkflow,
-    Cause,
     Event,
-    FetchModel,
     ModelChanged,
     ModelFound,
     ModelIndexed,
@@ -22,14 +20,13 @@ from comfywatchman.domain.messages import (
     ModelRemoved,
     ReferenceAmbiguous,
     ReferenceResolved,
-    ResolveReference,
     WorkflowAnalyzed,
     WorkflowRemoved,
 )
 from comfywatchman.domain.references import Analysis, Finding, ReferenceState
 from comfywatchman.pipeline.desk import Outcome
-from comfywatchman.pipeline.record import record
-from comfywatchman.state import jobs, models, workflows
+from comfywatchman.pipeline.record import INDEX, record
+from comfywatchman.state import hashes, jobs, models, workflows
 from comfywatchman.state.keeper import Connection
 from tests.pipeline.office import Office
 from tests.report.every_event import OFFER, TROUBLE
@@ -121,10 +118,43 @@ def test_a_measured_model_has_the_workflows_looked_at_that_promise_its_hash(
     office.happens(analyzed(A, finding("x.safetensors", declared=(says(None, HASH),))))
     office.happens(ModelFound(other, 10, whole=True, stamp=stamp()))
     assert office.waiting("analyze") == []
-    office.happens(ModelIndexed(other, "loras", other.name, Measured(10, HASH), 0.1, stamp()))
+    office.happens(
+        ModelIndexed(other, "loras", other.name, Reading(stamp(), Measured(10, HASH), 1), 0.1)
+    )
 
     assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
     assert [file.path for file in office.reader.read(lambda c: models.hashed(c, HASH))] == [other]
+
+
+PROMISED = finding("x.safetensors", declared=(says(None, "00" * 32),))
+MEANS = {
+    "another hash is promised": replace(PROMISED, state=ReferenceState.PRESENT),
+    "it lies elsewhere": finding("x.safetensors", state=ReferenceState.ELSEWHERE),
+    "several could be meant": finding("sub/x.safetensors", state=ReferenceState.AMBIGUOUS),
+}
+
+
+@pytest.mark.parametrize("row", MEANS.values(), ids=MEANS)
+def test_a_measured_model_has_the_workflows_looked_at_that_its_hash_may_prove_wrong(
+    office: Office, row: Finding
+) -> None:
+    office.happens(ModelFound(LORA, 10, whole=True, stamp=stamp()))
+    office.happens(analyzed(A, row, cause=Cause.ARRIVED))
+    reading = Reading(stamp(), Measured(10, HASH), 1)
+    office.happens(ModelIndexed(LORA, "loras", LORA.name, reading, 0.1))
+
+    assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
+
+
+def test_a_measured_model_that_is_present_and_promised_nothing_else_changes_nothing(
+    office: Office,
+) -> None:
+    office.happens(ModelFound(LORA, 10, whole=True, stamp=stamp()))
+    office.happens(analyzed(A, HAS))
+    reading = Reading(stamp(), Measured(10, HASH), 1)
+    office.happens(ModelIndexed(LORA, "loras", LORA.name, reading, 0.1))
+
+    assert office.waiting("analyze") == []
 
 
 def test_a_placed_model_is_known_with_its_hash_at_once(office: Office) -> None:
@@ -133,7 +163,7 @@ def test_a_placed_model_is_known_with_its_hash_at_once(office: Office) -> None:
 
     (known,) = office.reader.read(models.every)
     assert (known.path, known.sha256, known.whole) == (LORA, HASH, True)
-    assert office.reader.read(models.backlog) == (0, 0)
+    assert office.reader.read(hashes.backlog) == (0, 0)
     assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
 
 
@@ -147,7 +177,7 @@ def test_a_linked_model_keeps_the_hash_of_the_file_it_is_a_link_of(office: Offic
     known = office.reader.read(models.every)
     assert [(file.path, file.sha256) for file in known] == [(LORA, HASH), (first, HASH)]
     assert {file.stamp for file in known} == {linked.stamp}
-    assert office.reader.read(models.backlog) == (0, 0)
+    assert office.reader.read(hashes.backlog) == (0, 0)
 
 
 def test_a_placed_model_answers_the_question_about_it(office: Office) -> None:
@@ -251,7 +281,7 @@ def test_an_analysis_is_not_made_again_for_a_file_that_was_whole_long_before(
     event = analyzed(A, arriving(LORA))
     kinds = office.keeper.write(lambda c: record(c, event, later))
 
-    assert kinds == set()
+    assert kinds == {INDEX}
 
 
 def test_an_overtaken_analysis_waits_for_the_one_that_is_running(office: Office) -> None:

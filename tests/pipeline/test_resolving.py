@@ -11,13 +11,11 @@ import pytest
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
 from comfywatchman.domain.errors import SourceUnavailable, WatchmanError
 from comfywatchman.domain.files import Folders
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, ResolveReference
 from comfywatchman.domain.messages import (
-    AnalyzeWorkflow,
-    Cause,
     ReferenceAmbiguous,
     ReferenceResolved,
     ReferenceUnresolved,
-    ResolveReference,
     SearchAsked,
     WorkflowAnalyzed,
 )

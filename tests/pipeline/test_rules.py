@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.domain import messages
-from comfywatchman.domain.messages import (
-    AnalyzeWorkflow,
-    Cause,
-    Event,
-    FetchModel,
-    Job,
-    ResolveReference,
-)
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, FetchModel, Job, ResolveReference
+from comfywatchman.domain.messages import Event
 from comfywatchman.domain.references import Declared, Finding, ReferenceState
 from comfywatchman.pipeline.rules import next_jobs
 from tests.report.every_event import (
@@ -45,6 +39,8 @@ CONSEQUENCES: dict[type[Event], list[Job]] = {
     messages.ModelChanged: REMOVED,
     messages.ModelMoved: REMOVED,
     messages.ModelCorrupt: REMOVED,
+    messages.RootOffline: REMOVED,
+    messages.RootOnline: ARRIVED,
 }
 """With two workflows that wait for the model; from every other event, nothing follows."""
 
@@ -97,6 +93,14 @@ def test_each_missing_model_is_asked_for_when_the_workflow_is_new_or_was_edited(
         ResolveReference("loras", "a"),
         ResolveReference("loras", "c"),
     ]
+
+
+def test_of_what_a_server_taught_to_read_only_the_new_is_asked_for() -> None:
+    """What was known before was asked for then; what is missing of it since, somebody removed."""
+    found = analysis(missing("a"), missing("c"))
+    event = messages.WorkflowAnalyzed(found, 0.1, Cause.LEARNED)
+
+    assert next_jobs(event, asked=frozenset({("loras", "a")})) == [ResolveReference("loras", "c")]
 
 
 @pytest.mark.parametrize("cause", [Cause.ARRIVED, Cause.REMOVED])

@@ -94,7 +94,7 @@ def test_a_first_sweep_finds_every_file(
 
     assert sorted(path for path, _ in news.found.added()) == paths
     assert (news.files, news.offline) == (2, None)
-    assert folders.models_root in news.directories
+    assert os.fsencode(folders.models_root) in news.directories
 
 
 def test_a_sweep_of_what_is_known_finds_nothing(

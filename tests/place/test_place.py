@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from comfywatchman.disk.part import open_part
 from comfywatchman.domain.errors import (
     BeingFetched,
     FolderNotWritable,
@@ -26,9 +25,10 @@ from comfywatchman.place import (
     link_existing,
     part_name,
     plan,
-    publish_target,
     quarantine,
+    staged,
 )
+from comfywatchman.place import publish_target as publish_open
 
 DATA = b"the bytes of a model"
 SHM = Path("/dev/shm")
@@ -68,8 +68,14 @@ def target(folders: Folders) -> Target:
 
 
 def stage(target: Target, data: bytes = DATA) -> None:
-    with open_part(target.part) as part:
+    with staged(target) as part:
         part.append(data)
+
+
+def publish_target(target: Target, what: Measured) -> Path:
+    """Publish what was staged before."""
+    with staged(target) as part:
+        return publish_open(target, part, what)
 
 
 def test_a_plan_names_the_final_file_and_a_part_beside_it(folders: Folders) -> None:
@@ -229,23 +235,24 @@ def test_placing_onto_the_same_bytes_is_done_already(target: Target) -> None:
     assert not target.part.exists()
 
 
-@pytest.mark.parametrize("crash", ["between the names", "before the row"])
-def test_placing_twice_is_placing_once(target: Target, crash: str) -> None:
+def test_a_part_that_has_its_final_name_since_a_crash_is_not_written_to(target: Target) -> None:
     stage(target)
-    if crash == "between the names":
-        target.final.hardlink_to(target.part)
-    else:
-        publish_target(target, measured())
+    target.final.hardlink_to(target.part)
 
-    publish_target(target, measured())
+    with staged(target) as part:
+        part.append(b"more")
 
     assert target.final.read_bytes() == DATA
-    assert not target.part.exists()
 
 
 def test_a_part_that_is_gone_is_not_placed(target: Target) -> None:
-    with pytest.raises(FolderNotWritable):
-        publish_target(target, measured())
+    with staged(target) as part:
+        part.append(DATA)
+        target.part.unlink()
+        with pytest.raises(FolderNotWritable):
+            publish_open(target, part, measured())
+
+    assert not target.final.exists()
 
 
 def test_a_part_that_changed_since_it_was_measured_is_not_placed(target: Target) -> None:
@@ -260,7 +267,7 @@ def test_a_part_that_changed_since_it_was_measured_is_not_placed(target: Target)
 def test_a_part_that_somebody_writes_is_not_placed(target: Target) -> None:
     stage(target)
 
-    with open_part(target.part), pytest.raises(BeingFetched):
+    with staged(target), pytest.raises(BeingFetched):
         publish_target(target, measured())
 
 
@@ -366,7 +373,8 @@ def test_what_failed_is_put_aside_with_a_note_and_replaces_nothing(target: Targe
     kept = []
     for number in range(3):
         stage(target, b"bad %d" % number)
-        kept.append(quarantine(target.part, "the hash is wrong"))
+        with staged(target) as part:
+            kept.append(quarantine(part, "the hash is wrong"))
 
     assert len(set(kept)) == 3
     assert [path.read_bytes() for path in kept] == [b"bad 0", b"bad 1", b"bad 2"]
@@ -380,7 +388,7 @@ def test_a_quarantine_that_is_a_link_is_not_used(target: Target, tmp_path: Path)
     stage(target)
     (target.root / ".comfywatchman-quarantine").symlink_to(tmp_path)
 
-    with pytest.raises(WatchmanError):
-        quarantine(target.part, "why")
+    with staged(target) as part, pytest.raises(WatchmanError):
+        quarantine(part, "why")
 
     assert target.part.exists()

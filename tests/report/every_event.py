@@ -8,7 +8,7 @@ from typing import get_args
 from comfywatchman.domain import messages
 from comfywatchman.domain.candidates import Candidate, Grade
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import Measured
+from comfywatchman.domain.files import Measured, Reading, Stamp
 from comfywatchman.domain.messages import Event
 from comfywatchman.domain.references import (
     Analysis,
@@ -24,6 +24,7 @@ TROUBLE = Trouble("source-unavailable", "The source did not answer.", "It is ask
 NASTY = 'a"b\n\x1b[31m\u2028\udcff.safetensors'
 WORKFLOW = Path("/wf/portrait.json")
 MEASURED = Measured(151_112_712, "ab" * 32)
+READING = Reading(Stamp(1, 2, 151_112_712, 4, 5), MEASURED, at_ns=6)
 OFFER = Candidate(
     backend="civitai",
     url="https://civitai.com/api/download/models/1",
@@ -89,11 +90,14 @@ EVENTS: tuple[Event, ...] = (
     messages.WorkflowAnalyzed(analysis(present()), 0.01),
     messages.WorkflowAnalyzed(analysis(trouble=TROUBLE), 0.01),
     messages.ModelFound(Path("/models/loras") / NASTY, 7, whole=True),
-    messages.ModelIndexed(Path("/models/loras/x"), "loras", NASTY, MEASURED, 0.2),
+    messages.ModelIndexed(Path("/models/loras/x"), "loras", NASTY, READING, 0.2),
+    messages.InventoryProgressed(12, 3_000_000_000, 200e6, 15.0),
     messages.ModelChanged(Path("/models/loras/x")),
     messages.ModelMoved(Path("/models/loras/y"), Path("/models/loras/x")),
     messages.ModelRemoved(Path("/models/loras/x")),
     messages.ModelCorrupt(Path("/models/loras/x"), TROUBLE),
+    messages.ModelCorrupt(Path("/models/loras/x"), TROUBLE, READING),
+    messages.ModelVerified(Path("/models/loras/x"), READING),
     messages.ReferenceResolved("loras", "x", (OFFER,)),
     messages.ReferenceAmbiguous("loras", "x", (OFFER,), TROUBLE),
     messages.ReferenceUnresolved("loras", "x", TROUBLE),
@@ -107,6 +111,8 @@ EVENTS: tuple[Event, ...] = (
     messages.DownloadProgressed("loras", "x", 60, 100, 12.5),
     messages.DownloadVerified("loras", "x", "civitai", "civitai.com", MEASURED, 2.0, 50),
     messages.DownloadQuarantined("loras", "x", Path("/q/x"), TROUBLE),
+    messages.DownloadVerified("loras", "x", "web", "a.example", MEASURED, 2.0, 50, promised=False),
+    messages.DownloadPaused("loras", "x", "hours", 60),
     messages.DownloadRetrying("loras", "x", TROUBLE, 5.0),
     messages.DownloadFailed("loras", "x", "civitai", TROUBLE),
     messages.ModelPlaced("loras", "x", Path("/models/loras/x"), MEASURED, "civitai"),

@@ -15,7 +15,8 @@ import pytest
 import structlog
 
 from comfywatchman.domain.errors import DiskFull, Trouble
-from comfywatchman.report.events import LOG_EVENTS, lines
+from comfywatchman.report.events import lines
+from comfywatchman.report.lines import LOG_EVENTS
 from comfywatchman.report.log import EventLog, Log, configure
 from comfywatchman.report.record import MOST_BYTES
 from comfywatchman.report.sink import is_the_journal

@@ -255,7 +255,6 @@ def test_what_is_told_beside_events_is_counted() -> None:
     metrics.count_database_error("busy")
     metrics.count_notifications("changed", 1000)
     metrics.count_watch_restart("probe")
-    metrics.count_resume("restarted")
     metrics.count_webhook("delivered")
     metrics.count_failed_sweep("timer")
     metrics.probe_succeeded()

@@ -77,19 +77,6 @@ def test_candidates_are_there_only_when_backends_were_asked() -> None:
     assert "candidates" not in row
 
 
-def test_node_types_tell_their_pack_and_whether_it_is_here() -> None:
-    unknown = as_json(analysis())["workflows"][0]["node_types"]
-    known = json.loads(to_json(report_of([analysis()], False, {"LoraLoader"})))
-
-    assert [use["state"] for use in unknown] == ["core", "unknown"]
-    assert unknown[1]["pack"] == {
-        "id": "fancy-pack",
-        "title": None,
-        "url": "https://github.com/someone/fancy-pack",
-    }
-    assert known["workflows"][0]["node_types"][1]["state"] == "missing"
-
-
 def test_the_summary_counts_workflows_and_rows() -> None:
     unreadable = analysis(trouble=TROUBLE)
     nothing = Analysis(Path("/wf/picture.png"), "", WorkflowContent("png", "none"))

@@ -271,6 +271,47 @@ def test_a_proven_offer_spares_the_search(hub: Hub) -> None:
     assert offers.complete
 
 
+def test_two_backends_that_offer_one_place_are_one_offer_with_both_reasons(hub: Hub) -> None:
+    hub.add(URL)
+
+    (candidate,) = room(hub, CatalogSource(URL)).ask(wanted(URL))
+
+    assert candidate.grade == "B"
+    told = " ".join(candidate.evidence)
+    assert "The workflow gives this address." in told
+    assert "The catalog knows vae/a.safetensors from here." in told
+
+
+def test_what_the_catalog_knows_spares_the_search(hub: Hub) -> None:
+    hub.add(URL)
+    elsewhere = Elsewhere()
+    known = room(hub, CatalogSource(URL))
+
+    offers = ask([*known.backends(), elsewhere], wanted(), lambda _: None)
+
+    assert [offer.grade for offer in offers] == ["C"]
+    assert elsewhere.searched == 0
+
+
+def test_what_is_known_and_cannot_be_had_does_not_spare_the_search(hub: Hub) -> None:
+    hub.add(URL)
+    hub.gate("owner/repo")
+    elsewhere = Elsewhere()
+    known = room(hub, CatalogSource(URL))
+
+    ask([*known.backends(), elsewhere], wanted(), lambda _: None)
+
+    assert elsewhere.searched == 1
+
+
+def test_a_trouble_that_two_backends_meet_is_told_once(hub: Hub) -> None:
+    twice = room(hub).backends()[0]
+
+    offers = ask([twice, twice], wanted("ftp://example.org/a"), lambda _: None)
+
+    assert [trouble.code for trouble in offers.troubles] == ["url-refused"]
+
+
 def test_a_search_that_is_out_is_told_with_the_time_to_wait(hub: Hub) -> None:
     offers = ask([*room(hub).backends(), Elsewhere()], wanted(), lambda _: None)
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
+from comfywatchman.domain.errors import NotGivenOut, UnsafeFile
 from comfywatchman.resolve.ranking import Auto, choose
 
 NAME = "detail.safetensors"
@@ -171,3 +173,127 @@ def test_nothing_offered_is_told_with_the_reason() -> None:
     assert (resolution.chosen, resolution.candidates) == ((), ())
     assert resolution.why is not None
     assert resolution.why.code == "nothing-found"
+
+
+# -- what only the name speaks for
+
+NAMED = offer(Grade.D, ONE, at="one")
+GONE = NotGivenOut("It was archived.", remedy="Look elsewhere.").trouble()
+HARMFUL = UnsafeFile("Its scan found code.", remedy="Look for safetensors.").trouble()
+
+
+@pytest.mark.parametrize(
+    "rival",
+    [
+        offer(Grade.D, OTHER, at="other"),
+        offer(Grade.E, OTHER, at="other"),
+        offer(Grade.E, None, at="other"),  # nobody can say whether it is the same
+        offer(Grade.D, OTHER, at="other", needs="licence"),
+        replace(offer(Grade.D, OTHER, at="other"), trouble=GONE),
+    ],
+)
+def test_a_name_that_two_files_have_does_not_say_which_is_meant(rival: Candidate) -> None:
+    for order in ((NAMED, rival), (rival, NAMED)):
+        resolution = choose(order, WANTED)
+
+        assert resolution.chosen == ()
+        assert resolution.why is not None
+        assert resolution.why.code == "choice-needed"
+        assert len(resolution.candidates) == 2
+
+
+def test_the_same_bytes_found_by_name_at_two_places_are_no_question() -> None:
+    again = offer(Grade.E, ONE, at="again")
+
+    assert choose([again, NAMED], WANTED).chosen == (NAMED, again)
+
+
+def test_a_short_hash_tells_which_of_two_files_of_one_name_is_meant() -> None:
+    meant = replace(NAMED, hinted=True)
+    not_meant = replace(offer(Grade.E, OTHER, at="other"), hinted=False)
+
+    assert choose([not_meant, meant], WANTED).chosen == (meant,)
+    assert choose([offer(Grade.E, OTHER, at="other"), meant], WANTED).chosen == ()
+
+
+def test_what_only_its_name_speaks_for_waits_until_every_place_was_asked() -> None:
+    resolution = choose([NAMED], WANTED, complete=False)
+
+    assert resolution.chosen == ()
+    assert resolution.why is not None
+    assert resolution.why.code == "source-unavailable"
+
+
+@pytest.mark.parametrize("grade", [Grade.A, Grade.B, Grade.C])
+def test_what_more_than_its_name_speaks_for_does_not_wait(grade: Grade) -> None:
+    best = offer(grade, ONE)
+
+    assert choose([best, offer(Grade.E, None, at="e")], WANTED, complete=False).chosen == (best,)
+
+
+# -- what cannot or should not be had
+
+
+def test_what_nobody_is_given_is_not_chosen_and_does_not_vanish() -> None:
+    archived = replace(offer(Grade.B), trouble=GONE)
+
+    resolution = choose([archived], WANTED)
+
+    assert resolution.chosen == ()
+    assert resolution.candidates == (archived,)
+    assert resolution.why == GONE
+
+
+def test_a_copy_of_what_nobody_is_given_is_chosen() -> None:
+    archived, free = replace(offer(Grade.A), trouble=GONE), offer(Grade.A, at="free")
+
+    assert choose([archived, free], WANTED).chosen == (free,)
+
+
+@pytest.mark.parametrize("grade", [Grade.A, Grade.B, Grade.C, Grade.D])
+def test_bytes_that_one_scan_found_harmful_are_not_fetched_from_anywhere_else(grade: Grade) -> None:
+    flagged = replace(offer(Grade.E, ONE, at="scanned"), trouble=HARMFUL)
+
+    resolution = choose([offer(grade, ONE, at="not-scanned"), flagged], WANTED)
+
+    assert resolution.chosen == ()
+
+
+def test_a_harmful_file_alone_is_told_as_such() -> None:
+    resolution = choose([replace(offer(Grade.E, ONE), trouble=HARMFUL)], WANTED)
+
+    assert resolution.why == HARMFUL
+
+
+def test_where_a_person_has_to_choose_nobody_is_sent_to_a_login_first() -> None:
+    free = offer(Grade.E, ONE, at="free")
+    locked = offer(Grade.E, None, at="locked", needs="login")
+
+    resolution = choose([locked, free], WANTED)
+
+    assert resolution.why is not None
+    assert resolution.why.code == "choice-needed"
+
+
+# -- what may serve instead
+
+
+def test_a_replacement_is_never_chosen_and_comes_last() -> None:
+    other = replace(offer(Grade.E, ONE, name="detail_v2.safetensors", at="a"), replacement=True)
+    wanted = offer(Grade.E, None, at="b")
+
+    alone, both = choose([other], WANTED), choose([other, wanted], WANTED)
+
+    assert alone.chosen == both.chosen == ()
+    assert alone.why is not None
+    assert alone.why.code == "nothing-found"
+    assert both.candidates == (wanted, other)
+    assert both.why is not None
+    assert both.why.code == "choice-needed"
+
+
+def test_a_replacement_is_not_chosen_even_if_somebody_calls_it_proven() -> None:
+    """A backend of somebody else may say what it likes."""
+    bold = replace(offer(Grade.A, ONE), replacement=True)
+
+    assert choose([bold], WANTED).chosen == ()

@@ -143,3 +143,10 @@ def test_an_address_at_the_configured_endpoint_is_the_official_hosts() -> None:
     mirrored = "http://127.0.0.1:9/owner/repo/blob/main/dir/a.safetensors"
 
     assert endpoints.canonical(mirrored) == FILE
+
+
+def test_the_api_of_github_is_asked_where_the_settings_say() -> None:
+    own = Endpoints(github_api="http://127.0.0.1:1")
+
+    assert own.ask_at("https://api.github.com/repos/o/r") == "http://127.0.0.1:1/repos/o/r"
+    assert own.ask_at("https://github.com/o/r") == "https://github.com/o/r"

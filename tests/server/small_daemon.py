@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from comfywatchman.domain.errors import FileUnreadable, RateLimited, Trouble
-from comfywatchman.domain.files import Measured
+from comfywatchman.domain.files import Measured, Reading
 from comfywatchman.domain.references import (
     Analysis,
     Finding,
@@ -23,7 +23,13 @@ from comfywatchman.domain.references import (
 )
 from comfywatchman.domain.secrets import Secret
 from comfywatchman.report.metrics import Build, Metrics, Sources
-from comfywatchman.report.render import CandidateRow, Report, report_of
+from comfywatchman.report.render import (
+    CandidateRow,
+    Report,
+    WorkflowRow,
+    report_of,
+    workflow_row,
+)
 from comfywatchman.server import HANDLER_NAMES, Feed, HttpServer
 from comfywatchman.server.window import (
     Accepted,
@@ -38,6 +44,7 @@ from comfywatchman.server.window import (
     ReferenceLine,
     RootLine,
     Status,
+    Taken,
     Window,
     WorkflowLine,
     choice_id,
@@ -135,15 +142,31 @@ class SmallDaemon(Window, Commands):
             ),
         ]
 
-    def workflow(self, workflow_id: str) -> Analysis | None:
-        return an_analysis() if workflow_id == self.workflows()[0].id else None
+    def workflow(self, workflow_id: str) -> WorkflowRow | None:
+        known = workflow_id == self.workflows()[0].id
+        return workflow_row(an_analysis(), True) if known else None
 
-    def models(self, folder: str | None, limit: int, offset: int) -> ModelPage:
+    def models(
+        self, folder: str | None, limit: int, offset: int, *, troubles: bool = False
+    ) -> ModelPage:
+        if troubles:
+            return ModelPage(models=(self._in_trouble(),), total=1)
         self.asked.append(("models", (folder, limit, offset)))
         line = ModelLine(
             path="/models/loras/a\udcff", folder="loras", name="a\udcff", size=5, sha256=None
         )
         return ModelPage(models=(line,), total=3)
+
+    def _in_trouble(self) -> ModelLine:
+        return ModelLine(
+            path=f"/models/loras/{EVIL}",
+            folder="loras",
+            name=EVIL,
+            size=5,
+            sha256=None,
+            whole=False,
+            error=Trouble("model-incomplete", f"{EVIL} is not complete.", "Fetch it again."),
+        )
 
     def references(self) -> Sequence[ReferenceLine]:
         return [
@@ -216,9 +239,13 @@ class SmallDaemon(Window, Commands):
         self.asked.append(("fix", list(paths)))
         return Accepted(jobs=(7,))
 
-    def sweep(self) -> Accepted:
+    def sweep(self, *, removed: bool = False) -> Accepted:
         self.asked.append(("sweep", None))
         return Accepted()
+
+    def take_readings(self, readings: Sequence[tuple[Path, Reading]]) -> Taken:
+        self.asked.append(("take_readings", list(readings)))
+        return Taken(equal=len(readings))
 
     def retry(self, job_id: int) -> JobLine | None:
         self.asked.append(("retry", job_id))

@@ -17,6 +17,7 @@ def _page() -> str:
         daemon.downloads(),
         daemon.choices(),
         daemon.errors(5),
+        troubles=daemon.models(None, 9, 0, troubles=True),
     )
 
 
@@ -45,6 +46,8 @@ def test_the_page_shows_workflows_downloads_choices_and_errors() -> None:
         "Offline: /gone",
         "It is cut off.",
         "2 models to measure",
+        "Models in trouble",
+        "is not complete.",
     ):
         assert words in tags.words
 

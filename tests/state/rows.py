@@ -7,7 +7,7 @@ from pathlib import Path
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Stamp
-from comfywatchman.domain.messages import FetchModel
+from comfywatchman.domain.jobs import FetchModel
 from comfywatchman.domain.references import (
     Analysis,
     Declared,

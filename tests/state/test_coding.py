@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.messages import JOB_TYPES, AnalyzeWorkflow, Cause, Job, ResolveReference
+from comfywatchman.domain.jobs import JOB_TYPES, AnalyzeWorkflow, Cause, Job, ResolveReference
 from comfywatchman.state.coding import dumps, loads, natural_key, searchable
 from tests.state.rows import HASH, fetch
 

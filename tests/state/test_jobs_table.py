@@ -6,45 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.messages import AnalyzeWorkflow, Cause, Job, ResolveReference
+from comfywatchman.domain.errors import SourceChanged, Trouble
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, ResolveReference
 from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.state import jobs
-from comfywatchman.state.jobs import JobRow
 from comfywatchman.state.keeper import Keeper, Reader
 from tests.state.rows import HASH, TROUBLE, fetch
-
-NOW = 1_000_000.0
-WORKFLOW = Path("/wf/a.json")
-
-
-def put(keeper: Keeper, *asked: Job, now: float = NOW) -> set[str]:
-    return keeper.write(lambda c: jobs.enqueue(c, asked, now))
-
-
-def take(keeper: Keeper, kind: str, now: float = NOW, per_host: int | None = None) -> JobRow | None:
-    return keeper.write(lambda c: jobs.claim(c, kind, now, per_host=per_host))
-
-
-def taken(keeper: Keeper, kind: str, now: float = NOW, per_host: int | None = None) -> JobRow:
-    row = take(keeper, kind, now, per_host)
-    assert row is not None
-    return row
-
-
-def row_of(keeper: Keeper, job: Job) -> JobRow:
-    row = keeper.write(lambda c: jobs.by_key(c, job.kind, job.key))
-    assert row is not None
-    return row
-
-
-def crash(keeper: Keeper, row: JobRow, now: float) -> bool:
-    return keeper.write(lambda c: jobs.crashed(c, row.id, TROUBLE, now))
-
-
-def end(keeper: Keeper, row: JobRow, trouble: Trouble) -> None:
-    keeper.write(lambda c: jobs.fail(c, row.id, trouble, NOW))
-
+from tests.state.taking import MARK, NOW, WORKFLOW, crash, end, put, row_of, take, taken
 
 # -- asking
 
@@ -221,13 +189,63 @@ def test_one_host_gives_as_many_at_a_time_as_it_may_and_others_go_on(keeper: Kee
     assert taken(keeper, "fetch", per_host=2).key == "loras/c"
 
 
-def test_the_host_counts_that_really_sends(keeper: Keeper) -> None:
-    put(keeper, fetch("a"), fetch("b", host="storage.example"))
+def test_the_host_that_is_asked_counts_whoever_sends(keeper: Keeper) -> None:
+    put(keeper, fetch("a"), fetch("b"))
     running = taken(keeper, "fetch", per_host=1)
-    keeper.write(lambda c: jobs.note_validator(c, running.id, '"etag"', "storage.example"))
+    keeper.write(lambda c: jobs.note_mark(c, running.id, MARK))
 
     assert take(keeper, "fetch", per_host=1) is None
-    assert row_of(keeper, fetch("a")).validator == '"etag"'
+    assert row_of(keeper, fetch("a")).mark == MARK
+
+
+def test_sources_that_gave_other_bytes_twice_are_not_asked_again_by_themselves(
+    keeper: Keeper,
+) -> None:
+    put(keeper, fetch("a", sha256=HASH))
+    row = taken(keeper, "fetch")
+    changed = Trouble(SourceChanged.code, "Other bytes.", "Look.")
+    keeper.write(lambda c: jobs.fail(c, row.id, changed, NOW))
+
+    put(keeper, fetch("a", sha256=HASH))
+    again = take(keeper, "fetch")
+    put(keeper, fetch("a", sha256="9" * 64))
+
+    assert again is None
+    assert taken(keeper, "fetch").id == row.id
+
+
+def test_another_file_that_is_wanted_while_one_comes_is_fetched_after_it(keeper: Keeper) -> None:
+    put(keeper, fetch("a", sha256=HASH))
+    row = taken(keeper, "fetch")
+    put(keeper, fetch("a", sha256="9" * 64))
+    keeper.write(lambda c: jobs.fail(c, row.id, TROUBLE, NOW))
+
+    assert taken(keeper, "fetch").job == fetch("a", sha256="9" * 64)
+
+
+def test_what_was_canceled_while_it_ran_stays_so(keeper: Keeper) -> None:
+    put(keeper, fetch("a"))
+    row = taken(keeper, "fetch")
+    keeper.write(
+        lambda c: jobs.change_state(c, row.id, of=[jobs.RUNNING], to=jobs.CANCELED, now=NOW)
+    )
+    keeper.write(lambda c: jobs.release(c, row.id, NOW))
+
+    assert row_of(keeper, fetch("a")).state == jobs.CANCELED
+
+
+def test_other_bytes_than_promised_are_counted_apart_from_other_failures(keeper: Keeper) -> None:
+    put(keeper, fetch("a"))
+    for mismatched in (False, True):
+        row = taken(keeper, "fetch")
+        keeper.write(
+            lambda c, id_=row.id, m=mismatched: jobs.retry_later(  # type: ignore[misc]  # bound at once
+                c, id_, TROUBLE, NOW, 0, mismatched=m
+            )
+        )
+
+    found = row_of(keeper, fetch("a"))
+    assert (found.attempts, found.mismatches) == (2, 1)
 
 
 # -- ending
@@ -254,16 +272,16 @@ def test_a_job_that_failed_for_good_is_not_handed_out_and_says_why(keeper: Keepe
     assert (ended.state, ended.trouble) == (jobs.FAILED, TROUBLE)
 
 
-def test_a_job_that_was_done_keeps_no_trouble_and_no_validator(keeper: Keeper) -> None:
+def test_a_job_that_was_done_keeps_no_trouble_and_no_mark(keeper: Keeper) -> None:
     put(keeper, fetch("a"))
     row = taken(keeper, "fetch")
     keeper.write(lambda c: jobs.retry_later(c, row.id, TROUBLE, NOW, 0))
-    keeper.write(lambda c: jobs.note_validator(c, row.id, '"etag"', "hub.example"))
+    keeper.write(lambda c: jobs.note_mark(c, row.id, MARK))
     taken(keeper, "fetch")
     keeper.write(lambda c: jobs.finish(c, row.id, NOW))
 
     done = row_of(keeper, fetch("a"))
-    assert (done.state, done.trouble, done.validator, done.attempts) == (jobs.DONE, None, None, 0)
+    assert (done.state, done.trouble, done.mark, done.attempts) == (jobs.DONE, None, None, 0)
 
 
 def test_a_job_that_meets_a_bug_three_times_is_set_aside(keeper: Keeper) -> None:
@@ -287,11 +305,11 @@ def test_a_job_that_met_a_bug_is_left_alone_for_a_while(keeper: Keeper) -> None:
 def test_our_own_stopping_counts_against_nobody(keeper: Keeper) -> None:
     put(keeper, fetch("a"))
     row = taken(keeper, "fetch")
-    keeper.write(lambda c: jobs.note_validator(c, row.id, '"etag"', "hub.example"))
+    keeper.write(lambda c: jobs.note_mark(c, row.id, MARK))
     keeper.write(lambda c: jobs.release(c, row.id, NOW))
 
     again = taken(keeper, "fetch")
-    assert (again.attempts, again.crashes, again.validator) == (0, 0, '"etag"')
+    assert (again.attempts, again.crashes, again.mark) == (0, 0, MARK)
 
 
 # -- after a start, and later

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from comfywatchman.domain.errors import DiskFailed, DiskFull
-from comfywatchman.domain.messages import ResolveReference
+from comfywatchman.domain.jobs import ResolveReference
 from comfywatchman.state import jobs, store
 from comfywatchman.state.keeper import Keeper, Reader
 from tests.state.rows import make_unwritable

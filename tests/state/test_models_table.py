@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from comfywatchman.domain.files import Stamp
-from comfywatchman.state import models, workflows
+from comfywatchman.disk.walk import stored
+from comfywatchman.domain.files import Measured, Reading, Stamp
+from comfywatchman.state import hashes, models
 from comfywatchman.state.keeper import Keeper, Reader
-from comfywatchman.state.models import Unmeasured
-from tests.state.rows import HASH, NOT_UTF8, OTHER_HASH, TROUBLE, analysis, finding, stamp
+from tests.state.rows import HASH, NOT_UTF8, OTHER_HASH, TROUBLE, stamp
 
 LORA = Path("/m/loras/detail.safetensors")
 
@@ -20,7 +21,9 @@ def note(keeper: Keeper, path: Path, seen: Stamp | None = None, *, whole: bool =
 
 
 def measure(keeper: Keeper, path: Path, seen: Stamp | None = None, sha256: str = HASH) -> bool:
-    return keeper.write(lambda c: models.measured(c, path, seen or stamp(), sha256, 5))
+    at = seen or stamp()
+    reading = Reading(at, Measured(at.size, sha256), at_ns=5)
+    return keeper.write(lambda c: hashes.measured(c, path, reading))
 
 
 def hash_of(reader: Reader, path: Path) -> str | None:
@@ -50,7 +53,9 @@ def test_a_name_that_is_no_utf8_is_kept_byte_for_byte(keeper: Keeper, reader: Re
 
     assert reader.read(lambda c: models.one(c, path)) is not None
     assert [file.path for file in reader.read(lambda c: models.named(c, NOT_UTF8))] == [path]
-    assert reader.read(lambda c: models.stamps_in(c, path.parent)) == {NOT_UTF8: stamp()}
+    with reader.connect() as connection:
+        (row,) = models.known_in(connection)(b"/m/loras").values()
+    assert (row[0], stored(row)) == (b"/m/loras/caf\xe9.safetensors", stamp())
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**63 - 1, 2**63, 2**64 - 1])
@@ -72,7 +77,7 @@ def test_a_hash_is_kept_while_the_file_is_the_same(keeper: Keeper, reader: Reade
     note(keeper, LORA)
 
     assert hash_of(reader, LORA) == HASH
-    assert reader.read(models.backlog) == (0, 0)
+    assert reader.read(hashes.backlog) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +137,7 @@ def test_a_moved_file_keeps_its_hash_and_has_the_new_name(keeper: Keeper, reader
     assert (row.sha256, row.stamp) == (HASH, stamp(ctime_ns=2))
     assert reader.read(lambda c: models.one(c, LORA)) is None
     assert [file.path for file in reader.read(lambda c: models.stemmed(c, "other"))] == [after]
-    assert reader.read(models.directories) == [after.parent]
+    assert reader.read(models.directories) == [os.fsencode(after.parent)]
 
 
 def test_a_file_moved_over_another_takes_its_row(keeper: Keeper, reader: Reader) -> None:
@@ -178,22 +183,6 @@ def test_what_lies_below_is_found_by_bytes_where_the_name_is_no_utf8(
 
     found = reader.read(lambda c: models.below(c, directory))
     assert found == [directory / "a.safetensors"]
-
-
-def test_what_a_workflow_wants_is_measured_first_then_small_before_large(
-    keeper: Keeper, reader: Reader
-) -> None:
-    sizes = {"large": 300, "small": 100, "wanted": 200, "partial": 50, "known": 10}
-    for name, size in sizes.items():
-        note(keeper, Path(f"/m/loras/{name}.pt"), stamp(size), whole=name != "partial")
-    measure(keeper, Path("/m/loras/known.pt"), stamp(10))
-    wanting = analysis("/wf/a.json", finding("sub/Wanted.pt"))
-    keeper.write(lambda c: workflows.save(c, wanting, None, 1.0))
-
-    waiting = reader.read(lambda c: models.unmeasured(c, 10))
-    assert [item.path.stem for item in waiting] == ["wanted", "small", "large"]
-    assert waiting[0] == Unmeasured(Path("/m/loras/wanted.pt"), stamp(200))
-    assert reader.read(models.backlog) == (3, 600)
 
 
 def test_a_file_that_is_forgotten_is_gone_from_every_question(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.domain.errors import DiskFailed, StateUnusable
-from comfywatchman.domain.messages import ResolveReference
+from comfywatchman.domain.jobs import ResolveReference
 from comfywatchman.state import jobs, migrate, store
 from comfywatchman.state.keeper import writing_engine
 from comfywatchman.state.schema import APPLICATION_ID, REVISION
@@ -25,12 +25,15 @@ def bytes_below(directory: Path) -> dict[str, bytes]:
 
 
 def schema_of(path: Path) -> list[tuple[str, ...]]:
-    """Return every table and index as SQLite has it, without white space that means nothing."""
+    """Return every table and index as SQLite has it, without spaces and quotes."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(
             "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name"
         ).fetchall()
-    return [(kind, name, table, " ".join(sql.split())) for kind, name, table, sql in rows]
+    return [
+        (kind, name, table, " ".join(sql.replace('"', "").split()))
+        for kind, name, table, sql in rows
+    ]
 
 
 @pytest.fixture
@@ -176,7 +179,7 @@ def test_what_was_written_before_a_kill_is_there_after_it(tmp_path: Path) -> Non
         """
         import os, signal, sys
         from pathlib import Path
-        from comfywatchman.domain.messages import ResolveReference
+        from comfywatchman.domain.jobs import ResolveReference
         from comfywatchman.state import jobs, store
 
         keeper = store.open_keeper(Path(sys.argv[1]))

@@ -64,13 +64,15 @@ class Tree:
             **download,
         }
         lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
+        # A ComfyUI that runs on this machine is none of ours.
+        nobody = "" if "[comfyui]" in self.settings else '[comfyui]\nurl = ""\n'
         self.config.write_text(
             f'comfyui_root = "{self.root}"\n'
             f"[download]\n{lines}\n"
             f'[hubs.huggingface]\nendpoint = "{self.hub_url}"\n'
             f'[http]\nlisten = "127.0.0.1:0"\n'
             f'[state]\ndirectory = "{self.state}"\n'
-            f"{self.settings}\n"
+            f"{self.settings}\n{nobody}"
         )
         self.config.chmod(0o600)
 

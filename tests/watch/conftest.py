@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 import pytest
 
-from comfywatchman.watch.notice import Notice, Noticed, Polling, WatchRoot
+from comfywatchman.watch.notice import News, Notice, Noticed, Polling, WatchRoot
 from comfywatchman.watch.watcher import Watcher
 
 LIMIT_SECONDS = 10.0
@@ -71,7 +71,7 @@ def watching() -> Iterator[Start]:
         polling: Polling = Polling.AUTO,
         news: SimpleQueue[Noticed] | None = None,
     ) -> Watched:
-        queue: SimpleQueue[Noticed] = SimpleQueue() if news is None else news
+        queue: SimpleQueue[Noticed] = News() if news is None else news
         watcher = Watcher(queue, polling=polling)
         started.append(watcher)
         watcher.start([WatchRoot(root, "models") for root in roots])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,24 @@ LORAS, VAE = Path("/models/loras"), Path("/models/vae")
 TROUBLE = Trouble("disk-failed", "EIO", "Look at the disk.")
 
 
+@dataclass
+class Noted:
+    """What rows say of every directory."""
+
+    last: int = 0
+    first: int | None = None
+    count: int = 0
+
+    def noted_ns(self, _directory: Path) -> int:
+        return self.last
+
+    def first_noted_ns(self, _directory: Path, _devices: Collection[int]) -> int | None:
+        return self.first
+
+    def count_on(self, _directory: Path, _devices: Collection[int]) -> int:
+        return self.count
+
+
 def stamp(inode: int, *, size: int = 10, mtime: int = 1, ctime: int = 1) -> Stamp:
     return Stamp(1, inode, size, mtime, ctime)
 
@@ -33,7 +54,16 @@ def listing(
     trouble: Trouble | None = None,
     unclear: tuple[str, ...] = (),
 ) -> Listing:
-    return Listing(directory, directory, tuple(files.items()), False, trouble, unclear)
+    return Listing(
+        os.fsencode(directory),
+        os.fsencode(directory),
+        tuple(files.items()),
+        False,
+        trouble,
+        unclear,
+        identity=(1, 99),
+        changed_ns=1,
+    )
 
 
 def test_what_is_new_different_and_gone_is_told_apart() -> None:
@@ -69,7 +99,7 @@ def test_a_file_that_went_here_and_came_there_has_moved() -> None:
     sweep = Sweep()
     sweep.take(listing(VAE, {"b": stamp(1, ctime=5), "new": stamp(2)}), {})
     sweep.take(listing(LORAS, {}), {"a": stamp(1), "gone": stamp(3)})
-    outcome = sweep.outcome()
+    outcome = sweep.outcome(Noted())
 
     assert outcome.moved == (Moved(LORAS / "a", VAE / "b", stamp(1), stamp(1, ctime=5)),)
     assert list(outcome.added()) == [(VAE / "new", stamp(2))]
@@ -80,7 +110,7 @@ def test_a_file_that_went_here_and_came_there_has_moved() -> None:
 def test_a_hard_link_beside_a_moved_file_is_new() -> None:
     sweep = Sweep()
     sweep.take(listing(LORAS, {"b": stamp(1), "c": stamp(1)}), {"a": stamp(1)})
-    outcome = sweep.outcome()
+    outcome = sweep.outcome(Noted())
 
     assert [move.after for move in outcome.moved] == [LORAS / "b"]
     assert list(outcome.added()) == [(LORAS / "c", stamp(1))]
@@ -90,7 +120,7 @@ def test_a_file_of_the_same_inode_and_another_size_has_not_moved() -> None:
     sweep = Sweep()
     sweep.take(listing(LORAS, {"b": stamp(1, size=11)}), {"a": stamp(1)})
 
-    assert sweep.outcome().moved == ()
+    assert sweep.outcome(Noted()).moved == ()
 
 
 def test_directories_that_are_gone_are_told_but_not_those_out_of_reach() -> None:
@@ -98,7 +128,8 @@ def test_directories_that_are_gone_are_told_but_not_those_out_of_reach() -> None
     sweep.take(listing(Path("/models"), {}), {})
     sweep.take(listing(VAE, {}, trouble=TROUBLE), {})
 
-    assert sweep.gone([LORAS, VAE, VAE / "deep"]) == [LORAS]
+    known = [os.fsencode(each) for each in (LORAS, VAE, VAE / "deep")]
+    assert sweep.gone(known) == [os.fsencode(LORAS)]
     assert sweep.take_gone(LORAS, {"a": stamp(1)}).removed == (("a", stamp(1)),)
 
 
@@ -116,7 +147,7 @@ def test_a_real_tree_swept_twice_tells_exactly_what_was_done_to_it(tmp_path: Pat
     sweep = Sweep()
     for one in walk(tmp_path, lambda _: True):
         sweep.take(one, known.get(one.directory, {}))
-    outcome = sweep.outcome()
+    outcome = sweep.outcome(Noted())
 
     loras = tmp_path / "loras"
     assert [(move.before, move.after) for move in outcome.moved] == [

@@ -11,14 +11,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
 from comfywatchman.disk.walk import Identity, walk
-from comfywatchman.watch.kernel import Mount
+from comfywatchman.watch.kernel import Mount, watched
+from comfywatchman.watch.limits import MOST_TREES, watches_of_others
 from comfywatchman.watch.notice import (
     EVERYWHERE,
     Method,
@@ -28,7 +29,8 @@ from comfywatchman.watch.notice import (
     RootState,
     WatchRoot,
 )
-from comfywatchman.watch.watcher import ANSWER_WITHIN_SECONDS, MOST_TREES, Watcher
+from comfywatchman.watch.probing import ANSWER_WITHIN_SECONDS
+from comfywatchman.watch.watcher import Watcher
 from tests.watch.conftest import Start
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what inotify tells")
@@ -37,17 +39,13 @@ WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 INSTANCE_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
-def directories(root: Path) -> dict[Path, Identity]:
-    return {one.real: one.identity for one in walk(root, lambda _: True) if one.identity}
+def directories(root: Path) -> dict[bytes, Identity]:
+    return {one.real_path: one.identity for one in walk(root, lambda _: True) if one.identity}
 
 
 def watches_of_this_user() -> int:
     """Count what the limit counts, over all processes."""
-    found = 0
-    for fdinfo in Path("/proc").glob("[0-9]*/fdinfo/*"):
-        with suppress(OSError):
-            found += fdinfo.read_bytes().count(b"inotify wd:")
-    return found
+    return watches_of_others() + len(watched())
 
 
 def open_descriptors() -> int:
@@ -340,38 +338,98 @@ def test_a_root_on_another_device_than_before_is_told(watching: Start, root: Pat
     watched.wait_for(root / "b", Notice.CHANGED)
 
 
-@pytest.mark.skipif(not os.access(WATCH_LIMIT, os.W_OK), reason="needs to set a sysctl")
-def test_too_few_watches_degrade_the_root_until_there_are_enough(
+@contextmanager
+def limited(limit: Path, value: int) -> Iterator[None]:
+    """Set a sysctl, and set it back."""
+    before = limit.read_text()
+    limit.write_text(str(value))
+    try:
+        yield
+    finally:
+        limit.write_text(before)
+
+
+needs_watch_limit = pytest.mark.skipif(
+    not os.access(WATCH_LIMIT, os.W_OK), reason="needs to set a sysctl"
+)
+
+
+@needs_watch_limit
+def test_a_tree_for_which_there_are_too_few_watches_is_polled_and_takes_none_of_them(
     watching: Start, root: Path
 ) -> None:
-    for number in range(50):
+    for number in range(200):
         (root / f"{number}").mkdir()
-    before = WATCH_LIMIT.read_text()
-    try:
-        WATCH_LIMIT.write_text(str(watches_of_this_user() + 20))
-        watched = watching(root)
-        missing = watched.watcher.uncovered(root, directories(root))
-        watched.wait_for(root, Notice.ROOT_BACK)
-        watched.told.clear()
-        again = watched.watcher.uncovered(root, {root: directories(root)[root]})
-        unasked = watched.flush(root)
-        (state,) = watched.watcher.states()
-        polled = watched.watcher.polled_roots()
-    finally:
-        WATCH_LIMIT.write_text(before)
+    with limited(WATCH_LIMIT, watches_of_this_user() + 150):
+        watched_ = watching(root)
+        (state,) = watched_.watcher.states()
+        again = watched_.watcher.check_roots()
 
-    assert missing > 20
-    assert again == missing
-    assert unasked == []
-    assert state.state is RootState.DEGRADED
+    assert (state.method, state.state) == (Method.POLLING, RootState.DEGRADED)
+    assert state.trouble is not None
+    assert state.trouble.code == "watch-limit-reached"
+    assert "fs.inotify.max_user_watches" in state.trouble.remedy
+    assert again == []  # told once
+    assert watched_.watcher.polled_roots() == [root]
+    assert watched_.watcher.methods().directories == 0
+
+
+@needs_watch_limit
+def test_a_tree_is_watched_as_soon_as_the_limit_is_high_enough(watching: Start, root: Path) -> None:
+    for number in range(200):
+        (root / f"{number}").mkdir()
+    with limited(WATCH_LIMIT, watches_of_this_user() + 150):
+        watched_ = watching(root)
+    (change,) = watched_.watcher.check_roots()
+
+    assert (change.method, change.state) == (Method.EVENTS, RootState.ONLINE)
+    watched_.wait_for(root, Notice.ROOT_BACK)
+    assert watched_.watcher.polled_roots() == []
+    (root / "49" / "a").touch()
+    watched_.wait_for(root / "49" / "a", Notice.CHANGED)
+
+
+@needs_watch_limit
+def test_workflows_get_their_watches_before_models(
+    watching: Start, root: Path, tmp_path: Path
+) -> None:
+    for number in range(200):
+        (root / f"{number}").mkdir()
+    workflows = tmp_path / "workflows"
+    workflows.mkdir()
+    watcher = Watcher(SimpleQueue())
+    with limited(WATCH_LIMIT, watches_of_this_user() + 150):
+        models, own = watcher.start([WatchRoot(root, "models"), WatchRoot(workflows, "workflows")])
+    watcher.stop()
+
+    assert (models.method, own.method) == (Method.POLLING, Method.EVENTS)
+
+
+@needs_watch_limit
+def test_watches_that_others_take_later_degrade_the_root_until_there_are_enough(
+    watching: Start, root: Path
+) -> None:
+    watched_ = watching(root)
+    with limited(WATCH_LIMIT, watches_of_this_user() + 20):
+        for number in range(50):
+            (root / f"{number}").mkdir()
+        watched_.wait_for(root / "49", Notice.DIRECTORY_CHANGED)
+        missing = watched_.watcher.uncovered(root, directories(root))
+        watched_.wait_for(root, Notice.ROOT_BACK)
+        (state,) = watched_.watcher.states()
+        polled = watched_.watcher.polled_roots()
+
+    assert missing >= 30
+    assert (state.method, state.state) == (Method.POLLING, RootState.DEGRADED)
     assert state.trouble is not None
     assert state.trouble.code == "watch-limit-reached"
     assert polled == [root]
-    assert watched.watcher.uncovered(root, directories(root)) == 0
-    watched.wait_for(root, Notice.ROOT_BACK)
-    assert watched.watcher.polled_roots() == []
+    watched_.watcher.check_roots()
+    assert watched_.watcher.uncovered(root, directories(root)) == 0
+    watched_.wait_for(root, Notice.ROOT_BACK)
+    assert watched_.watcher.polled_roots() == []
     (root / "49" / "a").touch()
-    watched.wait_for(root / "49" / "a", Notice.CHANGED)
+    watched_.wait_for(root / "49" / "a", Notice.CHANGED)
 
 
 @pytest.mark.skipif(not os.access(INSTANCE_LIMIT, os.W_OK), reason="needs to set a sysctl")
@@ -472,7 +530,8 @@ def test_nothing_of_ours_runs_while_nothing_happens(watching: Start, root: Path)
     ours = [thread for thread in threading.enumerate() if thread not in before]
     # The reader of the kernel's queue, one for each tree, and the dispatcher: all blocked.
     assert len(ours) == 3
-    assert all(type(thread).__module__.startswith("watchdog.") for thread in ours)
+    theirs = ("watchdog.", "comfywatchman.watch.pairing")
+    assert all(type(thread).__module__.startswith(theirs) for thread in ours)
 
 
 def test_after_a_stop_no_thread_descriptor_or_log_handler_is_left(root: Path) -> None:

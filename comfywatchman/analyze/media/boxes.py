@@ -132,7 +132,7 @@ def _exif_items(source: Source, meta: Box) -> Texts:
         return
     wanted = set(_items_of_type(source, items, b"Exif"))
     data = source.text(places.start, places.length)
-    for place in _places(data, places.start):
+    for place in _places(source, data, places.start):
         if place.item in wanted:
             base = by_kind[b"idat"].start if place.in_idat and b"idat" in by_kind else 0
             block = source.text(base + place.offset, place.length)
@@ -165,6 +165,9 @@ class _Numbers:
         self._offset = offset
         self._at = 0
 
+    def skip(self, length: int) -> None:
+        self._at += length
+
     def next(self, width: int) -> int:
         end = self._at + width
         if end > len(self._data):
@@ -174,7 +177,7 @@ class _Numbers:
         return number
 
 
-def _places(data: bytes, offset: int) -> Iterator[_Place]:
+def _places(source: Source, data: bytes, offset: int) -> Iterator[_Place]:
     """Yield the first extent of every item; nobody cuts an EXIF block into several."""
     numbers = _Numbers(data, offset)
     version = numbers.next(1)
@@ -183,13 +186,17 @@ def _places(data: bytes, offset: int) -> Iterator[_Place]:
     offset_width, length_width = widths >> 12, widths >> 8 & 15
     base_width, index_width = widths >> 4 & 15, (widths & 15 if version else 0)
     for _ in range(numbers.next(4 if version == 2 else 2)):
+        source.step()
         item = numbers.next(4 if version == 2 else 2)
         method = numbers.next(2) & 15 if version else 0
         numbers.next(2)
         base = numbers.next(base_width)
-        extents = []
-        for _ in range(numbers.next(2)):
-            numbers.next(index_width)
-            extents.append((numbers.next(offset_width), numbers.next(length_width)))
-        if extents and method in {0, 1}:
-            yield _Place(item, base + extents[0][0], extents[0][1], method == 1)
+        extents = numbers.next(2)
+        if extents == 0:
+            continue
+        numbers.next(index_width)
+        place = _Place(item, base + numbers.next(offset_width), numbers.next(length_width),
+                       method == 1)  # fmt: skip
+        numbers.skip((extents - 1) * (index_width + offset_width + length_width))
+        if method in {0, 1}:
+            yield place

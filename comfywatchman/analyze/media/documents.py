@@ -6,16 +6,18 @@ the format section of huggingface/safetensors' README.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Raw, Struct
 
+from comfywatchman.analyze.jsontext import repaired
 from comfywatchman.analyze.media.source import KEYS, Source, Texts, broken
+from comfywatchman.analyze.shapes import Part, decoded
+
+_T = TypeVar("_T")
 
 _JSON_CHUNK = b"JSON"
-_LONGEST_HEADER = 100_000_000
-"""Bytes; the safetensors library reads no more."""
 
 _ENTITIES = (
     (b"&quot;", b'"'),
@@ -29,13 +31,17 @@ _ENTITIES = (
 class Header(Struct):
     """Of a safetensors file; the tensors are skipped."""
 
-    metadata: Any = msgspec.field(name="__metadata__", default=None)
+    metadata: Part = msgspec.field(name="__metadata__", default=UNSET)
+
+
+class Asset(Struct):
+    extras: Part = UNSET
 
 
 class Scene(Struct):
     """Of a GLB file; meshes and the rest are skipped."""
 
-    asset: Any = None
+    asset: Part = UNSET
 
 
 def svg_texts(source: Source) -> Texts:
@@ -61,36 +67,42 @@ def glb_texts(source: Source) -> Texts:
     if head[4:] != _JSON_CHUNK:
         raise broken(12, "a JSON chunk should begin")
     data = source.text(20, int.from_bytes(head[:4], "little"))
-    asset = _decoded(data, Scene, 20).asset
-    yield from _plain(asset.get("extras") if isinstance(asset, dict) else None)
+    try:
+        asset = decoded(_header(data, Scene, 20).asset, Asset)
+        yield from _members(UNSET if asset is None else asset.extras)
+    except UnicodeDecodeError as error:
+        raise broken(20, "its header is no UTF-8") from error
 
 
 def safetensors_texts(source: Source) -> Texts:
     """Yield the texts of the header's metadata."""
     length = int.from_bytes(source.at(0, 8), "little")
-    yield from _plain(_decoded(source.text(8, length), Header, 8).metadata)
+    try:
+        yield from _members(_header(source.text(8, length), Header, 8).metadata)
+    except UnicodeDecodeError as error:
+        raise broken(8, "its header is no UTF-8") from error
 
 
 def members(data: bytes) -> Texts:
-    """Yield the members of a JSON object; nothing where it is none."""
+    """Yield the members of a JSON object that may be workflows; nothing where it is none."""
     try:
-        yield from _plain(msgspec.json.decode(data))
+        try:
+            yield from _members(msgspec.json.decode(data, type=Raw))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            yield from _members(msgspec.json.decode(repaired(data), type=Raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
 
 
-def _plain(parts: Any) -> Texts:
+def _members(raw: Part) -> Texts:
     """Yield keys and values; a string is what stands in it, anything else its own JSON."""
-    for key, value in parts.items() if isinstance(parts, dict) else ():
+    for key, value in (decoded(raw, dict[str, Raw]) or {}).items():
         if key.lower() in KEYS:
-            yield key.lower(), value.encode() if isinstance(value, str) else _json(value)
+            text = decoded(value, str)
+            yield key, bytes(value) if text is None else text.encode("utf-8", "replace")
 
 
-def _json(value: Any) -> bytes:
-    return msgspec.json.encode(value) if isinstance(value, dict | list) else b"{}"
-
-
-def _decoded(data: bytes, kind: type[Any], offset: int) -> Any:
+def _header(data: bytes, kind: type[_T], offset: int) -> _T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

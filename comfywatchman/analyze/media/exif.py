@@ -14,6 +14,7 @@ from comfywatchman.analyze.media.source import Texts, broken, utf8
 _PREFIX = b"Exif\0\0"
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _MOST_FIELDS = 1_000
+_MOST_DIRECTORIES = 8
 _TEXT_TYPES = frozenset({1, 2, 7})
 """Bytes, ASCII, undefined; each one byte wide."""
 
@@ -32,24 +33,50 @@ def exif_texts(data: bytes) -> Texts:
     order = _ORDERS.get(data[:4])
     if order is None:
         raise broken(0, "its EXIF block does not begin as one")
-    yield from _fields(data, order, _number(data, order, 4), {0})
+    block = _Block(data, order)
+    yield from block.fields(block.number(4), {0})
 
 
-def _fields(data: bytes, order: str, offset: int, seen: set[int]) -> Texts:
-    if offset in seen:
-        return
-    seen.add(offset)
-    (count,) = _unpacked(order + "H", data, offset)
-    for number in range(min(count, _MOST_FIELDS)):
-        at = offset + 2 + 12 * number
-        tag, kind, length = _unpacked(order + "HHI", data, at)
-        if tag == _EXIF_FIELDS:
-            yield from _fields(data, order, _number(data, order, at + 8), seen)
-        elif kind in _TEXT_TYPES:
-            start = at + 8 if length <= 4 else _number(data, order, at + 8)
-            if start + length > len(data):
-                raise broken(start, f"an EXIF text of {length} bytes does not fit in its block")
-            yield from _text(tag, data[start : start + length], order)
+class _Block:
+    """The bytes of a block, its byte order, and how much text it may still hold."""
+
+    def __init__(self, data: bytes, order: str) -> None:
+        self._data = data
+        self._order = order
+        self._left = len(data)
+
+    def fields(self, offset: int, seen: set[int]) -> Texts:
+        """Yield the texts of a directory, and of the one that it refers to."""
+        if offset in seen or len(seen) > _MOST_DIRECTORIES:
+            return
+        seen.add(offset)
+        (count,) = self._unpacked("H", offset)
+        for number in range(min(count, _MOST_FIELDS)):
+            at = offset + 2 + 12 * number
+            tag, kind, length = self._unpacked("HHI", at)
+            if tag == _EXIF_FIELDS:
+                yield from self.fields(self.number(at + 8), seen)
+            elif kind in _TEXT_TYPES:
+                start = at + 8 if length <= 4 else self.number(at + 8)
+                yield from _text(tag, self._bytes(start, length), self._order)
+
+    def number(self, offset: int) -> int:
+        (number,) = self._unpacked("I", offset)
+        return int(number)
+
+    def _bytes(self, start: int, length: int) -> bytes:
+        self._left -= length
+        if start + length > len(self._data):
+            raise broken(start, f"an EXIF text of {length} bytes does not fit in its block")
+        if self._left < 0:
+            raise broken(start, "its EXIF texts lie over each other")
+        return self._data[start : start + length]
+
+    def _unpacked(self, layout: str, offset: int) -> tuple[int, ...]:
+        try:
+            return struct.unpack_from(self._order + layout, self._data, offset)
+        except struct.error as error:
+            raise broken(offset, "its EXIF block ends in the middle of a field") from error
 
 
 def _text(tag: int, value: bytes, order: str) -> Texts:
@@ -76,15 +103,3 @@ def _user_comment(value: bytes, order: str) -> bytes:
     else:
         encoding = "utf-16-be" if even > odd else "utf-16-le"
     return text.decode(encoding, "replace").lstrip("\ufeff").rstrip("\0").encode()
-
-
-def _number(data: bytes, order: str, offset: int) -> int:
-    (number,) = _unpacked(order + "I", data, offset)
-    return int(number)
-
-
-def _unpacked(layout: str, data: bytes, offset: int) -> tuple[int, ...]:
-    try:
-        return struct.unpack_from(layout, data, offset)
-    except struct.error as error:
-        raise broken(offset, "its EXIF block ends in the middle of a field") from error

@@ -29,7 +29,7 @@ class Source:
     def __init__(self, file: BinaryIO, limits: Limits) -> None:
         self._file = file
         self.size = file.seek(0, 2)
-        self._text_left = limits.max_text_bytes
+        self._most_text = self._text_left = limits.max_text_bytes
         self._pieces_left = _MOST_PIECES
 
     def at(self, offset: int, length: int) -> bytes:
@@ -82,7 +82,7 @@ class Source:
         """
         if length > self._text_left:
             raise WorkflowTooLarge(
-                f"The texts in the file are larger than the {self._text_left} bytes that we read.",
+                f"The texts in the file are larger than the {self._most_text} bytes that we read.",
                 remedy="No real workflow is; look where the file comes from.",
             )
         self._text_left -= length

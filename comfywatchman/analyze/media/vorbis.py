@@ -27,7 +27,7 @@ def flac_texts(source: Source) -> Texts:
         kind, length = head[0] & 0x7F, int.from_bytes(head[1:], "big")
         last = bool(head[0] & _LAST_BLOCK)
         if kind == _COMMENT_BLOCK:
-            yield from _comments(source.text(position + 4, length), position + 4)
+            yield from _comments(source, source.text(position + 4, length), position + 4)
         source.reaches(position + 4, length)
         position += 4 + length
 
@@ -52,7 +52,7 @@ def ogg_texts(source: Source) -> Texts:
         if serial in packets and len(packets[serial]) <= 2:
             _gather(source, packets[serial], body, lengths)
             if len(packets[serial]) > 2:
-                yield from _packet(bytes(packets[serial][1]), body)
+                yield from _packet(source, bytes(packets[serial][1]), body)
         if packets and all(len(known) > 2 for known in packets.values()):
             return
         position = body + sum(lengths)
@@ -69,21 +69,22 @@ def _gather(source: Source, packets: list[bytearray], offset: int, lengths: byte
                 return
 
 
-def _packet(packet: bytes, offset: int) -> Texts:
+def _packet(source: Source, packet: bytes, offset: int) -> Texts:
     for prefix in _PREFIXES:
         if packet.startswith(prefix):
-            yield from _comments(packet[len(prefix) :], offset)
+            yield from _comments(source, packet[len(prefix) :], offset)
             return
     if packet[:1] and packet[0] & 0x7F == _COMMENT_BLOCK:  # FLAC in Ogg
-        yield from _comments(packet[4:], offset)
+        yield from _comments(source, packet[4:], offset)
 
 
-def _comments(data: bytes, offset: int) -> Texts:
+def _comments(source: Source, data: bytes, offset: int) -> Texts:
     vendor = int.from_bytes(data[:4], "little")
     position = 4 + vendor
     count = int.from_bytes(data[position : position + 4], "little")
     position += 4
     for _ in range(count):
+        source.step()
         length = int.from_bytes(data[position : position + 4], "little")
         if position + 4 + length > len(data) or position + 4 > len(data):
             raise broken(offset + position, "a comment is longer than what it lies in")

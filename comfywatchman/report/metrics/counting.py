@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -90,8 +91,15 @@ class Metrics:
         self._declared.jobs.add(kind, result)
 
     def count_hash(self, result: str) -> None:
-        """Count a file that was read in vain: ``changed`` meanwhile, or ``failed``."""
+        """Count a file that was not measured, and why.
+
+        ``changed`` meanwhile, ``written`` to by somebody, ``incomplete``, or ``failed``.
+        """
         self._declared.hash_files.add(result)
+
+    def count_hash_bytes(self, amount: int) -> None:
+        """Count bytes read to measure files, whatever came of it."""
+        self._declared.hash_bytes.inc(amount)
 
     def count_database_error(self, kind: str) -> None:
         """Count ``busy``, ``full``, ``io`` or ``corrupt``."""
@@ -108,13 +116,9 @@ class Metrics:
         """Note that a file of our own was written and its notification came."""
         self._declared.probe_at.set_to_current_time()
 
-    def scrubbed(self) -> None:
-        """Note that every model file was read again within its time."""
-        self._declared.scrub_at.set_to_current_time()
-
-    def count_resume(self, outcome: str) -> None:
-        """Count ``restarted`` where the server would not go on; ``resumed`` comes as an event."""
-        self._declared.resumes.add(outcome)
+    def scrubbed(self, at: float | None = None) -> None:
+        """Note when the scrub last read its part of the model files (Unix seconds), or now."""
+        self._declared.scrub_at.set(time.time() if at is None else at)
 
     def count_webhook(self, result: str) -> None:
         """Count ``delivered`` or ``failed``."""
@@ -149,8 +153,7 @@ class Metrics:
                     self._declared.analysis_at.set_to_current_time()
             case messages.ModelIndexed():
                 self._declared.hash_files.add("measured")
-                self._declared.hash_bytes.inc(event.measured.size)
-            case messages.ModelCorrupt():
+            case messages.ModelCorrupt(reading=reading) if reading is not None:
                 self._declared.scrub_mismatches.inc()
             case messages.SearchAsked():
                 self._declared.searches.add(event.backend, event.result)
@@ -159,8 +162,11 @@ class Metrics:
             case messages.DownloadStarted():
                 if event.offset > 0:
                     self._declared.resumes.add("resumed")
+                elif event.lost > 0:
+                    self._declared.resumes.add("restarted")
             case messages.DownloadVerified():
-                self._declared.downloads.add(event.source, "verified")
+                result = "verified" if event.promised else "unverifiable"
+                self._declared.downloads.add(event.source, result)
                 self._declared.download_bytes.add(event.source, amount=event.received)
                 self._declared.download_at.set_to_current_time()
             case messages.DownloadQuarantined(trouble=trouble):
@@ -190,12 +196,16 @@ class Metrics:
                 | messages.WorkflowSettled()
                 | messages.WorkflowRemoved()
                 | messages.ModelFound()
+                | messages.ModelVerified()
+                | messages.ModelCorrupt()  # a web page under a model's name has not decayed
+                | messages.InventoryProgressed()
                 | messages.ModelChanged()
                 | messages.ModelMoved()
                 | messages.ModelRemoved()
                 | messages.ReferenceResolved()
                 | messages.DownloadQueued()
                 | messages.DownloadProgressed()
+                | messages.DownloadPaused()
                 | messages.ModelPlaced()
                 | messages.ErrorMet()
             ):

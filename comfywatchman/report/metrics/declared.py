@@ -9,7 +9,7 @@ from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from comfywatchman.domain import errors, messages
+from comfywatchman.domain import errors, jobs
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.references import WorkflowState
 from comfywatchman.report.metrics.scraping import GAUGE_NAMES, PREFIX
@@ -34,7 +34,10 @@ BLOCKING = (
     "host-not-allowed",
     "login-needed",
     "name-taken",
+    "pickle-refused",
+    "source-changed",
     "unknown-folder",
+    "unsafe-file",
     "unsafe-name",
     "url-refused",
 )
@@ -192,11 +195,12 @@ class Declared:
         self.hash_files = self._counts(
             "hash_files_total",
             "Model files read to measure them.",
-            result=("measured", "changed", "failed", OTHER),
+            result=("measured", "changed", "written", "incomplete", "failed", OTHER),
         )
-        self.hash_bytes = self._counter("hash_bytes_total", "Bytes measured.")
+        self.hash_bytes = self._counter("hash_bytes_total", "Bytes read to measure model files.")
         self.scrub_at = self._gauge(
-            "scrub_last_success_timestamp_seconds", "When every model file had been read again."
+            "scrub_last_success_timestamp_seconds",
+            "When the scrub last read its part of the model files again.",
         )
         self.scrub_mismatches = self._counter(
             "scrub_mismatches_total", "Model files whose bytes changed though nothing wrote them."
@@ -204,7 +208,7 @@ class Declared:
         self.jobs = self._counts(
             "jobs_total",
             "Jobs ended.",
-            kind=(*messages.JOB_TYPES, OTHER),
+            kind=(*jobs.JOB_TYPES, OTHER),
             result=("done", "failed", "set-aside"),
         )
         self.db_errors = self._counts(
@@ -229,7 +233,10 @@ class Declared:
         for backend in sources:
             self.search_seconds.labels(backend)
         self.downloads = self._counts(
-            "downloads_total", "Transfers ended.", source=sources, result=("verified", "failed")
+            "downloads_total",
+            "Transfers ended; unverifiable: whole, and nobody publishes a hash that proves them.",
+            source=sources,
+            result=("verified", "unverifiable", "failed"),
         )
         self.download_bytes = self._counts(
             "download_bytes_total", "Bytes that came over the network.", source=sources

@@ -9,7 +9,7 @@ from itertools import islice
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from comfywatchman.domain.messages import JOB_TYPES
+from comfywatchman.domain.jobs import JOB_TYPES
 from comfywatchman.domain.references import ReferenceState, WorkflowState
 from comfywatchman.report.metrics.sources import Sources
 from comfywatchman.report.visible import visible
@@ -140,6 +140,24 @@ _READINGS: tuple[_Reading, ...] = (
         (("download_queue_files", "Models that wait for a transfer to begin."),),
         (),
         lambda s: _one(s.download_queue()),
+    ),
+    _Reading(
+        (("download_bytes_per_second", "Speed of all transfers under way."),),
+        (),
+        lambda s: _one(s.download_speed()),
+    ),
+    _Reading(
+        (
+            ("download_remaining_bytes", "Bytes still to come of the transfers under way."),
+            ("download_remaining_seconds", "How long the slowest of them will take."),
+        ),
+        (),
+        lambda s: [((), s.download_remaining())],
+    ),
+    _Reading(
+        (("models_unverifiable", "Placed models that nobody publishes a hash for."),),
+        (),
+        lambda s: _one(s.unverifiable()),
     ),
     _Reading(
         (("volume_free_bytes", "Bytes free on the volume of the root."),),

@@ -73,6 +73,18 @@ class Sources(Protocol):
         """Models that wait for a transfer to begin."""
         return 0
 
+    def download_speed(self) -> float:
+        """Bytes per second of all transfers under way."""
+        return 0.0
+
+    def download_remaining(self) -> tuple[int, float]:
+        """Bytes still to come of the transfers under way, and seconds until the last is done."""
+        return (0, 0.0)
+
+    def unverifiable(self) -> int:
+        """Placed models that nobody publishes a hash for."""
+        return 0
+
     def free_bytes(self) -> Mapping[str, int]:
         """Per root: bytes free on its volume."""
         return {}

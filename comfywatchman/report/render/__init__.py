@@ -2,11 +2,10 @@
 
 from comfywatchman.report.render.html import to_html
 from comfywatchman.report.render.markdown import to_markdown
+from comfywatchman.report.render.node_types import NodeTypeRow, PackRow
 from comfywatchman.report.render.rows import (
     CandidateRow,
     DeclaredRow,
-    NodeTypeRow,
-    PackRow,
     ReferenceRow,
     Report,
     Summary,
@@ -16,8 +15,10 @@ from comfywatchman.report.render.rows import (
     report_of,
     schema,
     to_json,
+    workflow_row,
 )
 from comfywatchman.report.render.text import to_text
+from comfywatchman.report.render.words import errors_in_files
 
 __all__ = [
     "CandidateRow",
@@ -30,10 +31,12 @@ __all__ = [
     "WorkflowRow",
     "candidate_row",
     "encoded",
+    "errors_in_files",
     "report_of",
     "schema",
     "to_html",
     "to_json",
     "to_markdown",
     "to_text",
+    "workflow_row",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import urlsplit
 
 from comfywatchman.report.render import words
-from comfywatchman.report.render.rows import ReferenceRow, Report, WorkflowRow
+from comfywatchman.report.render.node_types import absent, troubled
+from comfywatchman.report.render.rows import ReferenceRow, RemarkRow, Report, WorkflowRow
 from comfywatchman.report.visible import visible
 
 STYLE = """
@@ -18,7 +20,7 @@ h1{font-size:1.4rem}h2{font-size:1.05rem;margin:2rem 0 .3rem;overflow-wrap:anywh
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
 td{overflow-wrap:anywhere;min-width:4rem}th{font-weight:600;color:var(--quiet);font-size:.85rem}
-.quiet{color:var(--quiet)}.ready,.present{color:var(--good)}.blocked,.missing,.ambiguous{color:var(--bad)}
+.quiet{color:var(--quiet)}.ready,.present{color:var(--good)}.blocked,.missing,.ambiguous,.elsewhere,.warning{color:var(--bad)}
 .unreadable,.error{color:var(--worst)}ul{padding-left:1.2rem}progress{width:8rem}
 """
 
@@ -80,13 +82,42 @@ def _workflow(workflow: WorkflowRow) -> str:
     if workflow.error is not None:
         error = workflow.error
         parts.append(f"<p>{text(error.code)}: {text(error.cause)} {text(error.remedy)}</p>")
+    found = words.remarks(workflow)
+    errors = any(remark.severity == "error" for remark in found)
+    if errors:
+        parts.append(_remarks(found))
     rows = [_row(row, workflow) for row in words.lacking(workflow)]
     if rows:
         parts.append(table(["model", "state", "size", "goes to", "source", "next"], rows))
-    absent = words.missing_packs(workflow)
-    if absent:
-        parts.append(f"<p>Node types that are not installed: {text(', '.join(absent))}</p>")
+    noted = words.noted(workflow)
+    if noted:
+        parts.append(f"<ul>{''.join(map(_note, noted))}</ul>")
+    nodes = absent(workflow.node_types)
+    if nodes:
+        parts.append("<p>Node types that are not installed:</p>")
+        parts.append(f"<ul>{''.join(f'<li>{text(sentence)}</li>' for sentence in nodes)}</ul>")
+    parts.extend(f"<p>{text(sentence)}</p>" for sentence in troubled(workflow.node_types))
+    if found and not errors:
+        parts.append(_remarks(found))
     return "\n".join(parts)
+
+
+def _note(row: ReferenceRow) -> str:
+    state = f'<span class="{row.state}">{row.state}</span>'
+    return f"<li>{text(words.spelled(row))} ({state}): {text(words.note(row))}</li>\n"
+
+
+def _remarks(found: Sequence[RemarkRow]) -> str:
+    rows = [
+        [
+            f'<span class="{remark.severity}">{remark.severity}</span>',
+            text(remark.code),
+            text(words.place(remark)),
+            text(remark.message),
+        ]
+        for remark in found
+    ]
+    return table(["in the file", "what", "where", ""], rows)
 
 
 def _row(row: ReferenceRow, workflow: WorkflowRow) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from comfywatchman.report.render import words
-from comfywatchman.report.render.rows import ReferenceRow, Report, WorkflowRow
+from comfywatchman.report.render.node_types import absent, troubled
+from comfywatchman.report.render.rows import ReferenceRow, RemarkRow, Report, WorkflowRow
 from comfywatchman.report.visible import visible
 
 _MEANINGFUL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$])")
@@ -32,13 +33,37 @@ def _workflow(workflow: WorkflowRow) -> Iterator[str]:
     if workflow.error is not None:
         error = workflow.error
         yield f"{escaped(error.code)}: {escaped(error.cause)} {escaped(error.remedy)}"
+    found = words.remarks(workflow)
+    if any(remark.severity == "error" for remark in found):
+        yield _remarks(found)
     rows = words.lacking(workflow)
     if rows:
         head = ["| model | state | size | goes to | source | next |", "| --- " * 6 + "|"]
         yield "\n".join([*head, *(_row(row, workflow) for row in rows)])
-    absent = words.missing_packs(workflow)
-    if absent:
-        yield "Node types that are not installed: " + ", ".join(escaped(name) for name in absent)
+    noted = words.noted(workflow)
+    if noted:
+        yield "\n".join(
+            f"- {escaped(words.spelled(row))} ({row.state}): {escaped(words.note(row))}"
+            for row in noted
+        )
+    nodes = absent(workflow.node_types)
+    if nodes:
+        yield "Node types that are not installed:"
+        yield "\n".join(f"- {escaped(sentence)}" for sentence in nodes)
+    for sentence in troubled(workflow.node_types):
+        yield escaped(sentence)
+    if found and found[0].severity != "error":
+        yield _remarks(found)
+
+
+def _remarks(found: Sequence[RemarkRow]) -> str:
+    head = ["| in the file | what | where | |", "| --- " * 4 + "|"]
+    rows = (
+        f"| **{remark.severity}** | {escaped(remark.code)} | {escaped(words.place(remark))} "
+        f"| {escaped(remark.message)} |"
+        for remark in found
+    )
+    return "\n".join([*head, *rows])
 
 
 def _row(row: ReferenceRow, workflow: WorkflowRow) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -11,21 +10,24 @@ from msgspec import UNSET, Struct, UnsetType
 
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import NotAWorkflow, Trouble
+from comfywatchman.domain.packs import NodeTypes, NothingKnown
 from comfywatchman.domain.references import (
     Analysis,
     Declared,
     Finding,
-    NodeTypeUse,
+    Hint,
     ReferenceState,
     Remark,
+    Severity,
     WorkflowState,
 )
 from comfywatchman.report.redaction import redacted
+from comfywatchman.report.render.node_types import NodeTypeRow, node_type_row
 from comfywatchman.report.visible import encodable
 
 SCHEMA_VERSION = 1
 
-_OWNER_AND_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_NOTHING_KNOWN = NothingKnown()
 
 
 class DeclaredRow(Struct, frozen=True, kw_only=True):
@@ -70,7 +72,13 @@ class ReferenceRow(Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...]
     """Every node that asks for it."""
     spelling: str | None
-    """For ``elsewhere``: the folder and name it has now."""
+    """The string that a widget would need to name the file that is here, where it has another."""
+    found_in: str | None
+    """The folder that the file lies in."""
+    hint: Trouble | None
+    """What a person should know about the file that is here; the code is a `Hint`."""
+    shadows: tuple[str, ...]
+    """Files of the same folder and name that ComfyUI does not open."""
     error: Trouble | None
     """Why it is not being fetched."""
     candidates: tuple[CandidateRow, ...] | UnsetType = UNSET
@@ -78,8 +86,26 @@ class ReferenceRow(Struct, frozen=True, kw_only=True):
 
     @property
     def lacking(self) -> bool:
-        """Whether the workflow cannot run because of this row."""
-        return self.active and self.state in _LACKING
+        """Whether something must be brought, or moved, before the workflow can run."""
+        return self.active and self.state in _LACKING and not self.misspelled
+
+    @property
+    def misspelled(self) -> bool:
+        """Whether the file is where ComfyUI looks, and only the widget's slashes are wrong."""
+        slashes = self.hint is not None and self.hint.code == Hint.OTHER_SLASH
+        return self.state == ReferenceState.ELSEWHERE.value and slashes
+
+    @property
+    def here(self) -> bool:
+        """Whether the file is where ComfyUI looks."""
+        return self.state == ReferenceState.PRESENT.value or self.misspelled
+
+    @property
+    def to_bring(self) -> bool:
+        """Whether bringing a file could satisfy it, as `Analysis.fetchable` has it."""
+        told_where = self.declared is not None and self.declared.url is not None
+        wanted = self.state == ReferenceState.MISSING.value or told_where
+        return self.lacking and self.folder is not None and wanted
 
     @property
     def offers(self) -> tuple[CandidateRow, ...]:
@@ -90,21 +116,6 @@ class ReferenceRow(Struct, frozen=True, kw_only=True):
         """The size that the best source tells, where one does."""
         known = [self.size, *(offer.size for offer in self.offers)]
         return next((size for size in known if size is not None), None)
-
-
-class PackRow(Struct, frozen=True, kw_only=True):
-    """A node pack that brings a node type."""
-
-    id: str
-    title: str | None
-    url: str | None
-
-
-class NodeTypeRow(Struct, frozen=True, kw_only=True):
-    type: str
-    state: Literal["core", "installed", "missing", "unknown"]
-    count: int
-    pack: PackRow | None
 
 
 class RemarkRow(Struct, frozen=True, kw_only=True):
@@ -143,9 +154,13 @@ class Summary(Struct, frozen=True, kw_only=True):
     """Rows that are missing and active; ambiguous ones have a number of their own."""
     ambiguous: int
     elsewhere: int
+    misspelled: int
+    """Those of *elsewhere* whose file is in place: only a widget must be set."""
     arriving: int
     bytes_to_download: int
     """Known sizes of what is missing, each (folder, name) once."""
+    errors: int
+    """Findings of severity ``error`` in the files themselves."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -155,16 +170,13 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def report_of(
-    analyses: Sequence[Analysis],
-    with_candidates: bool,
-    installed: Collection[str] | None = None,
+    analyses: Sequence[Analysis], with_candidates: bool, types: NodeTypes = _NOTHING_KNOWN
 ) -> Report:
-    """Return the report of *analyses*.
+    """Return the report of *analyses*, with what is known about *types* of nodes now.
 
-    *installed* are the node types that the ComfyUI at hand offers; without them a node type that
-    is not built in is ``unknown``.
+    Without them a node type that does not come with ComfyUI is ``unknown``.
     """
-    rows = tuple(_workflow(analysis, with_candidates, installed) for analysis in analyses)
+    rows = tuple(workflow_row(analysis, with_candidates, types) for analysis in analyses)
     return Report(schema_version=SCHEMA_VERSION, workflows=rows, summary=_summary(rows))
 
 
@@ -203,8 +215,8 @@ def candidate_row(candidate: Candidate) -> CandidateRow:
 _LACKING = frozenset({"missing", "ambiguous", "elsewhere", "arriving"})
 
 
-def _workflow(
-    analysis: Analysis, with_candidates: bool, installed: Collection[str] | None
+def workflow_row(
+    analysis: Analysis, with_candidates: bool, types: NodeTypes = _NOTHING_KNOWN
 ) -> WorkflowRow:
     content = analysis.content
     return WorkflowRow(
@@ -216,7 +228,7 @@ def _workflow(
         state=analysis.state.value,
         error=_trouble(content.trouble or _something_else(analysis)),
         references=tuple(_reference(finding, with_candidates) for finding in analysis.findings),
-        node_types=tuple(_node_type(use, installed) for use in content.node_types),
+        node_types=tuple(node_type_row(use, types) for use in content.node_types),
         findings=tuple(_remark(remark) for remark in content.findings),
     )
 
@@ -256,6 +268,9 @@ def _reference(finding: Finding, with_candidates: bool) -> ReferenceRow:
         declared=_declared(wanted.declared[0]) if wanted.declared else None,
         nodes=tuple(encodable(node) for node in wanted.nodes or (wanted.node,)),
         spelling=None if finding.spelling is None else encodable(finding.spelling),
+        found_in=None if finding.found_in is None else encodable(finding.found_in),
+        hint=_trouble(finding.hint),
+        shadows=tuple(encodable(str(path)) for path in finding.shadows),
         error=_trouble(finding.trouble),
         candidates=(
             tuple(candidate_row(offer) for offer in finding.candidates)
@@ -282,25 +297,6 @@ def _trouble(trouble: Trouble | None) -> Trouble | None:
     )
 
 
-def _node_type(use: NodeTypeUse, installed: Collection[str] | None) -> NodeTypeRow:
-    state: Literal["core", "installed", "missing", "unknown"] = "unknown"
-    if use.core:
-        state = "core"
-    elif installed is not None:
-        state = "installed" if use.type in installed else "missing"
-    return NodeTypeRow(type=encodable(use.type), state=state, count=use.count, pack=_pack(use))
-
-
-def _pack(use: NodeTypeUse) -> PackRow | None:
-    """Return what the file says about the pack; ``aux_id`` is its repository on GitHub."""
-    known = use.cnr_id or use.aux_id
-    if use.core or known is None:
-        return None
-    repository = use.aux_id if use.aux_id and _OWNER_AND_NAME.fullmatch(use.aux_id) else None
-    url = None if repository is None else f"https://github.com/{repository}"
-    return PackRow(id=encodable(known), title=None, url=url)
-
-
 def _summary(workflows: Sequence[WorkflowRow]) -> Summary:
     rows = [row for workflow in workflows for row in workflow.references]
     states = [workflow.state for workflow in workflows]
@@ -315,8 +311,14 @@ def _summary(workflows: Sequence[WorkflowRow]) -> Summary:
         missing=active.count(ReferenceState.MISSING.value),
         ambiguous=active.count(ReferenceState.AMBIGUOUS.value),
         elsewhere=active.count(ReferenceState.ELSEWHERE.value),
+        misspelled=sum(row.active and row.misspelled for row in rows),
         arriving=active.count(ReferenceState.ARRIVING.value),
         bytes_to_download=_bytes_to_download(rows),
+        errors=sum(
+            remark.severity == Severity.ERROR.value
+            for workflow in workflows
+            for remark in workflow.findings
+        ),
     )
 
 

@@ -6,11 +6,14 @@ import textwrap
 from collections.abc import Iterator
 
 from comfywatchman.report.render import words
-from comfywatchman.report.render.rows import ReferenceRow, Report, WorkflowRow
+from comfywatchman.report.render.node_types import absent, troubled
+from comfywatchman.report.render.rows import ReferenceRow, RemarkRow, Report, WorkflowRow
 from comfywatchman.report.visible import visible
 
 WIDTH = 96
 _LABEL = 10
+_MOST_REMARKS = 10
+"""Of a workflow, besides errors, which are told one and all."""
 
 
 def to_text(report: Report) -> str:
@@ -25,11 +28,29 @@ def _workflow(workflow: WorkflowRow) -> Iterator[str]:
         yield from _labeled("error", visible(workflow.error.code), "  ")
         yield from _labeled("cause", visible(workflow.error.cause), "  ")
         yield from _labeled("next", visible(workflow.error.remedy), "  ")
+    found = words.remarks(workflow)
+    for remark in found:
+        if remark.severity == "error":
+            yield from _remark(remark)
     for row in words.lacking(workflow):
         yield from _row(row, workflow)
-    absent = words.missing_packs(workflow)
-    if absent:
-        yield from _labeled("nodes", "not installed: " + ", ".join(absent), "  ")
+    for row in words.noted(workflow):
+        yield f"  {row.state:<{_LABEL}} {words.spelled(row)}"
+        yield from _labeled("note", words.note(row), "    ")
+    for sentence in absent(workflow.node_types):
+        yield from _labeled("node", f"not installed: {sentence}", "  ")
+    for sentence in troubled(workflow.node_types):
+        yield from _labeled("node", sentence, "  ")
+    rest = [remark for remark in found if remark.severity != "error"]
+    for remark in rest[:_MOST_REMARKS]:
+        yield from _remark(remark)
+    if len(rest) > _MOST_REMARKS:
+        yield f"  and {len(rest) - _MOST_REMARKS} more in the file; --json tells them all"
+
+
+def _remark(remark: RemarkRow) -> Iterator[str]:
+    said = f"{remark.code} at {words.place(remark)}: {visible(remark.message)}"
+    yield from _labeled(remark.severity, said, "  ")
 
 
 def _row(row: ReferenceRow, workflow: WorkflowRow) -> Iterator[str]:

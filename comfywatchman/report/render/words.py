@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Sequence
 
 from comfywatchman.domain.errors import UnsafeName
+from comfywatchman.domain.references import Hint
 from comfywatchman.report.render.rows import (
     CandidateRow,
     ReferenceRow,
+    RemarkRow,
     Report,
     Summary,
     WorkflowRow,
@@ -31,6 +33,14 @@ def size_words(size: int | None) -> str:
         if amount < 999.95:
             break
     return f"{amount:.1f} {unit}"
+
+
+def duration_words(seconds: float) -> str:
+    """Return a time to wait as people say it: 40 seconds, 5 minutes, 3 hours."""
+    for unit, length in (("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{round(seconds / length)} {unit}s"
+    return f"{round(seconds)} seconds"
 
 
 def spelled(row: ReferenceRow) -> str:
@@ -70,7 +80,8 @@ def offer_words(offer: CandidateRow) -> str:
 
 
 def cause(row: ReferenceRow) -> str:
-    return "" if row.error is None else visible(row.error.cause)
+    """Say what is known of the file that is here, and why none is being fetched."""
+    return visible(" ".join(each.cause for each in (row.hint, row.error) if each is not None))
 
 
 def next_step(row: ReferenceRow, workflow: WorkflowRow) -> str:  # noqa: PLR0911  # one for each case
@@ -78,9 +89,8 @@ def next_step(row: ReferenceRow, workflow: WorkflowRow) -> str:  # noqa: PLR0911
     fix = f"comfywatchman fix {shlex.quote(visible(workflow.path))}"
     if row.state == "arriving":
         return "The file is still being written; nothing to do."
-    if row.state == "elsewhere":
-        known = visible(row.spelling or "another name")
-        return f"It is here as {known}: select that in node {visible(row.node)}, or run {fix}"
+    if row.state == "elsewhere" or (row.state == "ambiguous" and row.hint is not None):
+        return _by_hand(row) + (f" Or have it brought: {fix}" if row.to_bring else "")
     if row.error is not None:
         return visible(row.error.remedy)
     if row.state == "ambiguous":
@@ -95,8 +105,32 @@ def next_step(row: ReferenceRow, workflow: WorkflowRow) -> str:  # noqa: PLR0911
     return f"{fix} looks for it and fetches it"
 
 
+def _by_hand(row: ReferenceRow) -> str:
+    if row.hint is not None:
+        return visible(row.hint.remedy)
+    known = visible(row.spelling or "another name")
+    return f"It is here as {known}: select that in node {visible(row.node)}."
+
+
 def lacking(workflow: WorkflowRow) -> Sequence[ReferenceRow]:
     return [row for row in workflow.references if row.lacking]
+
+
+def noted(workflow: WorkflowRow) -> Sequence[ReferenceRow]:
+    """Return the rows that lack nothing and still deserve a word."""
+    return [
+        row
+        for row in workflow.references
+        if row.active and not row.lacking and (row.hint is not None or row.shadows)
+    ]
+
+
+def note(row: ReferenceRow) -> str:
+    """Say that word, in one or more sentences."""
+    parts = [] if row.hint is None else [row.hint.cause, row.hint.remedy]
+    if row.shadows and (row.hint is None or row.hint.code != Hint.SHADOWED):
+        parts.append(f"ComfyUI opens {row.path} and never {', '.join(row.shadows)}.")
+    return visible(" ".join(parts))
 
 
 def verdict(workflow: WorkflowRow) -> str:
@@ -107,17 +141,46 @@ def verdict(workflow: WorkflowRow) -> str:
         return "is not a workflow"
     total = sum(row.active for row in workflow.references)
     if workflow.state == "ready":
-        return f"ready, {_counted(total, 'model')}" if total else "ready, names no model"
-    return f"blocked, {len(lacking(workflow))} of {_counted(total, 'model')} not here"
+        said = [f"ready, {_counted(total, 'model')}" if total else "ready, names no model"]
+    else:
+        said = [f"blocked, {len(lacking(workflow))} of {_counted(total, 'model')} not here"]
+    anew = sum(row.active and row.misspelled for row in workflow.references)
+    if anew:
+        said.append(f"{anew} to be selected anew in ComfyUI")
+    nodes = sum(use.active and use.state == "missing" for use in workflow.node_types)
+    if nodes:
+        said.append(f"{_counted(nodes, 'node type')} not installed")
+    errors = sum(remark.severity == "error" for remark in workflow.findings)
+    if errors:
+        said.append(f"{_counted(errors, 'error')} in the file")
+    return "; ".join(said)
 
 
-def missing_packs(workflow: WorkflowRow) -> Sequence[str]:
-    """Name the node types that the ComfyUI at hand does not offer, with their packs."""
-    return [
-        visible(use.type if use.pack is None else f"{use.type} ({use.pack.id})")
-        for use in workflow.node_types
-        if use.state == "missing"
+_SEVERITIES = ("error", "warning", "info")
+
+
+def remarks(workflow: WorkflowRow) -> Sequence[RemarkRow]:
+    """Return what is wrong in the file itself: secrets, then other errors, then the rest."""
+    return sorted(
+        workflow.findings,
+        key=lambda remark: (remark.code != "secret", _SEVERITIES.index(remark.severity)),
+    )
+
+
+def errors_in_files(report: Report) -> Sequence[str]:
+    """Return a line for each error in a workflow file itself, secrets first."""
+    found = [
+        (remark.code != "secret", f"{workflow.path} {place(remark)}: {remark.message}")
+        for workflow in report.workflows
+        for remark in remarks(workflow)
+        if remark.severity == "error"
     ]
+    return [visible(line) for _, line in sorted(found, key=lambda row: row[0])]
+
+
+def place(remark: RemarkRow) -> str:
+    """Say where in the file it is."""
+    return visible(remark.pointer) or "the whole file"
 
 
 def summary_line(report: Report) -> str:
@@ -136,7 +199,8 @@ def summary_line(report: Report) -> str:
         for count, word in (
             (found.missing, "missing"),
             (found.ambiguous, "ambiguous"),
-            (found.elsewhere, "under another name"),
+            (found.elsewhere - found.misspelled, "under another name"),
+            (found.misspelled, "to be selected anew"),
             (found.arriving, "arriving"),
         )
         if count
@@ -144,7 +208,8 @@ def summary_line(report: Report) -> str:
     head = _counted(found.workflows, "workflow") + (f": {', '.join(states)}" if states else "")
     models = f"{_counted(found.references, 'model reference')}, {found.present} present"
     size = f"; {size_words(found.bytes_to_download)} to download" if found.bytes_to_download else ""
-    return f"{head}. {', '.join([models, *rows])}{size}."
+    errors = f"; {_counted(found.errors, 'error')} in the files" if found.errors else ""
+    return f"{head}. {', '.join([models, *rows])}{size}{errors}."
 
 
 def _counted(count: int, word: str) -> str:

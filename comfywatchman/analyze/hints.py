@@ -1,0 +1,149 @@
+"""What a person is told about a file that is not simply there: code, cause, remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import ModelFile
+from comfywatchman.domain.references import Hint, ModelReference, Writing
+
+_MOST_NAMED = 5
+_DIGITS = 16
+"""Of a SHA-256 in a sentence; the rows have all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a file was found that is not where it is asked for."""
+
+    folder: str
+    spelling: str
+    """As ComfyUI lists it in that folder."""
+    path: Path
+    whole: bool
+
+
+def other_slash(
+    reference: ModelReference, listed: str, wrong: Sequence[Writing], also: Trouble | None
+) -> Trouble:
+    """Say that the widget must be set again; *also* is what else there is to know of the file."""
+    cause = f"The file is here, but ComfyUI lists it as {listed} and refuses {wrong[0].raw}."
+    if also is not None:
+        cause = f"{cause} {also.cause}"
+    every = dict.fromkeys(each.node for each in wrong)
+    if len(every) == 1 and not reference.also_written and len(reference.nodes) > 1:
+        every = dict.fromkeys(reference.nodes)
+    remedy = f"Select {listed} in {_nodes(reference, list(every))}; nothing has to be fetched."
+    return Trouble(Hint.OTHER_SLASH.value, cause, remedy)
+
+
+def elsewhere(
+    code: Hint, reference: ModelReference, spot: Spot, goes_to: Path | None, *, readable: bool
+) -> Trouble:
+    """Say where the file is and what would have to happen; *readable*: the node looks there."""
+    is_here = "is here" if spot.whole else "is being written"
+    match code:
+        case Hint.WRONG_FOLDER:
+            cause = (
+                f"{spot.spelling} {is_here} in the folder {spot.folder} ({spot.path}), where "
+                f"{_node(reference)} does not look: it reads {reference.folder}."
+            )
+        case Hint.SAME_BYTES:
+            cause = (
+                "The bytes that the workflow asks for are here under another name: "
+                f"{spot.spelling} in the folder {spot.folder} ({spot.path})."
+            )
+        case Hint.OTHER_CASE:
+            cause = (
+                f"It {is_here} as {spot.spelling}, which differs from {reference.name} "
+                f"only in its letters' case ({spot.path})."
+            )
+        case _:
+            cause = f"It {is_here} in another subdirectory, as {spot.spelling} ({spot.path})."
+    ways = [f"select {spot.spelling} in {_node(reference)}"] if readable else []
+    if goes_to is not None:
+        ways.append(f"move or link it to {goes_to}")
+    remedy = " or ".join(ways) or f"put it where {_node(reference)} looks"
+    return Trouble(code.value, cause, f"{remedy[0].upper()}{remedy[1:]}.")
+
+
+def other_bytes(file: ModelFile, promised: str, right: Path | None) -> Trouble:
+    """Say that a file of the right name has been measured to be another one."""
+    cause = (
+        f"{file.path} has the SHA-256 {_short(file.sha256)}, and the workflow asks for "
+        f"{_short(promised)}."
+    )
+    if right is not None:
+        return Trouble(
+            Hint.OTHER_BYTES.value,
+            f"{cause} The right bytes are in {right}.",
+            "Give that one the name, or select it; your files are left as they are.",
+        )
+    remedy = (
+        "Move it away to have the right one fetched, or keep it if you meant it; your files are "
+        "left as they are."
+    )
+    return Trouble(Hint.OTHER_BYTES.value, cause, remedy)
+
+
+def several(reference: ModelReference, found: Sequence[tuple[str, ModelFile]]) -> Trouble:
+    """Say which files could be meant."""
+    named = [f"{name} ({_facts(file)})" for name, file in found[:_MOST_NAMED]]
+    cause = f"Different files could be meant: {_and_more(named, len(found))}."
+    return Trouble(
+        Hint.SEVERAL.value, cause, f"Select the one that you mean in {_node(reference)}."
+    )
+
+
+def shadowed(opened: ModelFile, other: ModelFile) -> Trouble:
+    """Say that a file which a person may mean is never opened."""
+    return Trouble(
+        Hint.SHADOWED.value,
+        f"ComfyUI opens {opened.path} ({_facts(opened)}) and never the different file "
+        f"{other.path} ({_facts(other)}).",
+        "Rename or remove the one that you do not mean.",
+    )
+
+
+def found_in(reference: ModelReference, found: Sequence[str]) -> Trouble:
+    """Say where a file was found that a node of unknown habits names."""
+    names = list(dict.fromkeys(found))
+    return Trouble(
+        Hint.FOUND_IN.value,
+        f"Nobody says which folder {_node(reference)} reads; the name is here as "
+        f"{_and_more(names[:_MOST_NAMED], len(names))}.",
+        "Nothing to do where the node finds it; analyze.loaders can tell the folder.",
+    )
+
+
+def _node(reference: ModelReference) -> str:
+    return _nodes(reference, [reference.node])
+
+
+def _nodes(reference: ModelReference, nodes: Sequence[str]) -> str:
+    if not any(nodes):
+        return f"the {reference.node_type}"
+    ids = ", ".join(nodes[:_MOST_NAMED])
+    more = f" and {len(nodes) - _MOST_NAMED} more" if len(nodes) > _MOST_NAMED else ""
+    word = "node" if len(nodes) == 1 else "nodes"
+    return f"{word} {ids}{more} ({reference.node_type})"
+
+
+def _facts(file: ModelFile) -> str:
+    size = f"{file.size:,} bytes"
+    return size if file.sha256 is None else f"{size}, SHA-256 {_short(file.sha256)}"
+
+
+def _short(digits: str | None) -> str:
+    if digits is None:
+        return "not measured"
+    each = (one if len(one) <= _DIGITS else f"{one[:_DIGITS]}…" for one in digits.split(" or "))
+    return " or ".join(each)
+
+
+def _and_more(names: Sequence[str], total: int) -> str:
+    more = total - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")

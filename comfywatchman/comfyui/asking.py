@@ -1,0 +1,176 @@
+"""Asks a running ComfyUI server what it has: a quick question whether it is there, then the rest.
+
+The address is the user's own; what answers there may be anything. Every answer has a size, and all
+of them together a time, beyond which it is none.
+
+Source: ``server.py`` of ComfyUI 0.3.64 and later (``/system_stats``, ``/object_info``,
+``/models``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+from urllib.parse import quote
+
+import msgspec
+
+from comfywatchman.domain.errors import SourceUnavailable, WrongAnswer
+from comfywatchman.net.asking import Net, Reply
+from comfywatchman.net.deadline import Deadline
+from comfywatchman.net.policy import NetPolicy
+from comfywatchman.net.urls import origin_of
+
+PROBE_SECONDS = 5.0
+LOOK_SECONDS = 120.0
+"""A server may walk all its model directories before it answers."""
+
+_SMALL = 512 * 1024
+_LIST_BYTES = 8 * 1024 * 1024
+_LISTS_BYTES = 32 * 1024 * 1024
+_OBJECT_INFO_BYTES = 128 * 1024 * 1024
+_MOST_FOLDERS = 500
+_BLOCK = 1 << 16
+
+
+class _System(msgspec.Struct):
+    comfyui_version: str | None = None
+    argv: list[str] | None = None
+
+
+class _Stats(msgspec.Struct):
+    system: _System
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answered."""
+
+    version: str
+    argv: tuple[str, ...]
+    """How it was started: another one was started otherwise, or is another version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a server said; *object_info* is open as long as the look lasts."""
+
+    object_info: BinaryIO
+    folders: dict[str, bytes]
+    """The answers to ``/models/…``, by folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Questions to a ComfyUI server at *url*, which may run or not."""
+
+    url: str
+    """Without a slash at its end."""
+    look_seconds: float = LOOK_SECONDS
+    probe_seconds: float = PROBE_SECONDS
+
+    def probe(self) -> Running | None:
+        """Return who answers; ``None`` where nobody does.
+
+        Raises:
+            WrongAnswer: something else listens there.
+        """
+        try:
+            with _asking(self.url, self.probe_seconds) as ask:
+                body = ask("/system_stats", _SMALL)
+        except SourceUnavailable:
+            return None
+        try:
+            system = msgspec.json.decode(body, type=_Stats).system
+        except msgspec.DecodeError as error:
+            raise _wrong(self.url, "/system_stats", "no answer of ComfyUI") from error
+        return Running((system.comfyui_version or "")[:100], tuple(system.argv or ())[:200])
+
+    @contextmanager
+    def look(self) -> Iterator[Answers]:
+        """Ask for node types and models.
+
+        Raises:
+            SourceUnavailable: it went away, or takes too long.
+            WrongAnswer: an answer is too large, or is none.
+        """
+        with tempfile.TemporaryFile() as kept, _asking(self.url, self.look_seconds) as ask:
+            folders = dict(self._lists(ask))
+            ask("/object_info", _OBJECT_INFO_BYTES, kept)
+            kept.flush()
+            yield Answers(kept, folders)
+
+    def _lists(self, ask: _Ask) -> Iterator[tuple[str, bytes]]:
+        try:
+            folders = msgspec.json.decode(ask("/models", _SMALL), type=list[str])
+        except msgspec.DecodeError as error:
+            raise _wrong(self.url, "/models", "no list of folders") from error
+        left = _LISTS_BYTES
+        for folder in folders[:_MOST_FOLDERS]:
+            body = ask(f"/models/{quote(folder, safe='')}", min(left, _LIST_BYTES))
+            left -= len(body)
+            yield folder, body
+
+
+_Ask = Callable[..., bytes]
+
+
+@contextmanager
+def _asking(url: str, seconds: float) -> Iterator[_Ask]:
+    """Yield a way to ask the server for one path after another, for so long.
+
+    It takes the path, the most bytes that an answer may have, and a file for those that are not
+    to be held in memory.
+    """
+    with Deadline(seconds) as deadline:
+        net = Net(
+            NetPolicy(
+                insecure_hosts=(origin_of(url).name,),
+                connect_timeout=min(seconds, 3.0),
+                read_timeout=seconds,
+            ),
+            deadline.watch,
+        )
+
+        def ask(path: str, most: int, into: BinaryIO | None = None) -> bytes:
+            with net.ask("GET", url + path) as reply:
+                if reply.status != 200:
+                    raise _wrong(url, path, f"HTTP {reply.status}")
+                body = b"".join(_blocks(reply, url + path, most, into))
+            if deadline.passed:
+                raise SourceUnavailable(
+                    f"{url} gave no whole answer within {seconds:.0f} seconds.",
+                    remedy="It is asked again later.",
+                )
+            return body
+
+        try:
+            yield ask
+        finally:
+            net.close()
+
+
+def _blocks(reply: Reply, address: str, most: int, into: BinaryIO | None) -> Iterator[bytes]:
+    """Yield the body, or put it *into* a file."""
+    size = 0
+    while block := reply.read(_BLOCK):
+        size += len(block)
+        if size > most:
+            raise WrongAnswer(
+                f"{address} answers with more than {most} bytes.",
+                remedy="Look whether comfyui.url is the address of a ComfyUI server.",
+            )
+        if into is None:
+            yield block
+        else:
+            into.write(block)
+
+
+def _wrong(url: str, path: str, what: str) -> WrongAnswer:
+    return WrongAnswer(
+        f"{url}{path} answers, but not as ComfyUI does: {what}.",
+        remedy="Look whether comfyui.url is the address of a ComfyUI server.",
+    )

@@ -1,0 +1,58 @@
+"""Whether a running ComfyUI server is at work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.net.asking import Net
+from comfywatchman.net.policy import NetPolicy
+from comfywatchman.net.urls import origin_of
+
+MOST_BYTES = 16 << 20
+"""Each prompt in the queue brings its whole workflow along; a longer answer than this is no idle
+server's."""
+
+
+class _Queue(msgspec.Struct):
+    """The part of the answer to ``GET /queue`` that we read."""
+
+    queue_running: list[msgspec.Raw]
+
+
+_DECODER = msgspec.json.Decoder(_Queue)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A ComfyUI server at *url*, which may run or not. Any thread may ask."""
+
+    url: str
+
+    def runs_prompt(self) -> bool | None:
+        """Say whether it runs a prompt now; ``None`` where nobody there can tell.
+
+        Asked over plain http and at home as well, and answered within seconds.
+        """
+        policy = NetPolicy(
+            insecure_hosts=(origin_of(self.url).name,), connect_timeout=1.0, read_timeout=2.0
+        )
+        net = Net(policy)
+        try:
+            with net.ask("GET", f"{self.url.rstrip('/')}/queue") as reply:
+                return _runs(reply.read(MOST_BYTES)) if reply.status == 200 else None
+        except WatchmanError:
+            return None
+        finally:
+            net.close()
+
+
+def _runs(body: bytes) -> bool | None:
+    if len(body) == MOST_BYTES:
+        return True
+    try:
+        return bool(_DECODER.decode(body).queue_running)
+    except msgspec.DecodeError:
+        return None

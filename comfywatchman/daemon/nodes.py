@@ -1,0 +1,216 @@
+"""The nodes thread: knows which node types there are, and learns from ComfyUI while it runs.
+
+It looks at the packs on disk and at the node map, asks the server whether it is there, and when it
+came up, or may have changed, what it offers. It starts no work of its own accord but the analysis
+of workflows whose nodes it learned to read.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from comfywatchman.comfyui.asking import Inquiry, Running
+from comfywatchman.comfyui.learned import keep_learned
+from comfywatchman.comfyui.node_map import find_map
+from comfywatchman.comfyui.places import is_code
+from comfywatchman.daemon.failures import Failures
+from comfywatchman.daemon.lessons import Lessons
+from comfywatchman.daemon.watching import Stop
+from comfywatchman.disk.errors import writing_failed
+from comfywatchman.domain.errors import WatchmanError
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
+from comfywatchman.domain.messages import (
+    Event,
+    ModelChanged,
+    ModelFound,
+    ModelMoved,
+    ModelPlaced,
+    ModelRemoved,
+)
+from comfywatchman.pipeline.node_types import Bookkeeping
+from comfywatchman.state import node_types
+
+if TYPE_CHECKING:
+    from comfywatchman.config.settings import Settings
+    from comfywatchman.daemon.installation import Place
+    from comfywatchman.pipeline.desk import Desk
+
+WHOLE_SECONDS = 3600.0
+"""How often every file of every pack is looked at, and a server that goes on is asked again."""
+
+AGAIN_SECONDS = 300.0
+"""How soon a server is asked again after models or packs changed, or after it gave no answer."""
+
+
+_OF_MODELS = (ModelPlaced, ModelFound, ModelRemoved, ModelMoved, ModelChanged)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Something to do for the nodes thread."""
+
+    whole: bool = False
+    """Whether to look at every file of every pack."""
+
+
+@dataclass(slots=True)
+class Nodes:
+    """Owned by the nodes thread; others put into *inbox* and read *up* and *serving*."""
+
+    settings: Settings
+    place: Place
+    desk: Desk
+    lessons: Lessons
+    inbox: SimpleQueue[Look | Stop] = field(default_factory=SimpleQueue)
+    up: bool | None = None
+    """Whether the server answered when it was last asked; ``None`` where nobody asks."""
+    serving: bool = False
+    """Whether it runs and has told its node types since it came up."""
+    heartbeat: float = field(default_factory=time.time)
+    again_seconds: float = AGAIN_SECONDS
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _running: Running | None = None
+    _looked_at: float = -math.inf
+    """When the server last told everything (monotonic)."""
+    _failed_at: float = -math.inf
+    """When it was asked for everything last, and told nothing."""
+    _changed_at: float = -math.inf
+    """When something changed that it might tell otherwise."""
+    _whole_at: float = -math.inf
+    _failures: Failures = field(default_factory=lambda: Failures("nodes"))
+
+    def run(self) -> None:
+        while True:
+            asked = self._next()
+            if asked is None:
+                return
+            self.heartbeat = time.time()
+            try:
+                self.look(whole=asked.whole)
+                self._failures.passed()
+            except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
+                if not self.stopping.is_set():
+                    self._failures.met(error)
+            self.heartbeat = time.time()
+
+    def _next(self) -> Look | None:
+        """Return what to do next, with all that was asked meanwhile; ``None`` to stop."""
+        asked = [self.inbox.get()]
+        while True:
+            try:
+                asked.append(self.inbox.get_nowait())
+            except Empty:
+                break
+        looks = [each for each in asked if isinstance(each, Look)]
+        return Look(any(look.whole for look in looks)) if len(looks) == len(asked) else None
+
+    def look(self, *, whole: bool = False) -> None:
+        """Bring everything up to date.
+
+        Raises:
+            WatchmanError: some of it cannot be; the rest is.
+        """
+        now = time.monotonic()
+        whole = whole or now - self._whole_at > WHOLE_SECONDS
+        with ExitStack() as each_of_them:  # whatever happens in the others; the last one first
+            each_of_them.callback(self._ask)
+            each_of_them.callback(self._packs, whole=whole)
+            if not self._books().has_packs():  # reading all of them takes a while
+                each_of_them.callback(self._ask)
+            each_of_them.callback(self._map)
+        if whole:
+            self._whole_at = now
+
+    def observe(self, event: Event) -> None:
+        """Note that the server may list other models now, so that another look may prove more."""
+        if isinstance(event, _OF_MODELS):
+            self._changed_at = time.monotonic()
+
+    # -- the disk
+
+    def _map(self) -> None:
+        custom_nodes = self.place.layout.custom_nodes
+        files = find_map(self.settings.comfyui.node_map, bases(self.place), custom_nodes)
+        self._books().node_map(files)
+
+    def _packs(self, *, whole: bool) -> None:
+        custom_nodes = self.place.layout.custom_nodes
+        books = self._books()
+        is_first = not books.has_packs()
+        if books.packs(custom_nodes, has_code=has_code(self.place), whole=whole):
+            self._changed_at = time.monotonic()
+            if is_first and self.desk.reader.read(node_types.installed):
+                self._looked_at = -math.inf  # whether that was about these packs is not known
+
+    def _books(self) -> Bookkeeping:
+        desk = self.desk
+        return Bookkeeping(desk.keeper, desk.reader, desk.tell, self._is_stopping)
+
+    def _is_stopping(self) -> bool:
+        self.heartbeat = time.time()
+        return self.stopping.is_set()
+
+    # -- the server
+
+    def _ask(self) -> None:
+        """Ask whether the server is there, and what it has if that may be news."""
+        if not self.settings.comfyui.url:
+            return
+        inquiry = Inquiry(self.settings.comfyui.url)
+        before = self._running
+        try:
+            self._running = inquiry.probe()
+        except WatchmanError:
+            self._running = None
+            self.up = self.serving = False
+            raise
+        self.up = self._running is not None
+        if self._running is None or self._running != before:
+            self.serving, self._failed_at = False, -math.inf
+        if self._running is not None and self._is_due(time.monotonic()):
+            self._learn(inquiry, self._running)
+
+    def _is_due(self, now: float) -> bool:
+        if not self.serving:
+            return now - self._failed_at > self.again_seconds
+        changed = self._changed_at > self._looked_at
+        return now - self._looked_at > (self.again_seconds if changed else WHOLE_SECONDS)
+
+    def _learn(self, inquiry: Inquiry, running: Running) -> None:
+        began = self._failed_at = time.monotonic()
+        with inquiry.look() as answers:
+            lines = self._books().served(
+                answers.object_info, answers.folders, running.version, self.lessons.own
+            )
+        self._failed_at, self._looked_at, self.serving = -math.inf, began, True
+        learned = self.lessons.learned.with_lines(lines, running.version, time.time())
+        if learned.lines == self.lessons.learned.lines:
+            return
+        directory = self.place.state_directory
+        try:
+            keep_learned(directory, learned)
+        except OSError as error:
+            raise writing_failed(error, directory) from error
+        self._read_again(self.lessons.take(learned))
+
+    def _read_again(self, types: set[str]) -> None:
+        """Have the workflows analyzed again that use a node type whose lines changed."""
+        paths = self.desk.reader.read(lambda c: node_types.using(c, sorted(types)))
+        self.desk.submit([AnalyzeWorkflow(path, Cause.LEARNED) for path in paths])
+
+
+def has_code(place: Place) -> bool:
+    """Say whether ComfyUI itself lies there, so that its packs would be there too."""
+    return is_code(place.comfyui_root)
+
+
+def bases(place: Place) -> tuple[Path, ...]:
+    """Return the directories below which ComfyUI's user directory and its environments lie."""
+    return tuple(dict.fromkeys((place.comfyui_root, place.layout.base)))

@@ -1,0 +1,1 @@
+"""Those who read model files for their hashes, and what makes them wait for everybody else."""

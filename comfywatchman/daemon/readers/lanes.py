@@ -1,0 +1,254 @@
+"""Threads that read model files: a lane for each slow device, one for all that is fast."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from queue import SimpleQueue
+
+from comfywatchman.daemon.readers.brakes import SQUEEZE_SECONDS, Brakes
+from comfywatchman.daemon.readers.guest import become_guest
+from comfywatchman.daemon.readers.neighbors import Reads
+from comfywatchman.disk.counters import read_by
+from comfywatchman.disk.devices import Device
+from comfywatchman.disk.files import look
+from comfywatchman.domain.errors import Interrupted, WatchmanError
+from comfywatchman.domain.files import Reading
+from comfywatchman.inventory import Changed, Wanted, read_model, sample_of
+from comfywatchman.state.hashes import Known, Unmeasured
+
+_MANY = 64
+_LITTLE = 64 << 20
+"""Files given out for each reader, as long as they come to no more bytes than this: a thread that
+has read a small one does not wait for the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to read."""
+
+    item: Unmeasured
+    device: Device
+    wanted: Wanted = field(default_factory=Wanted)
+    same_as: Known | None = None
+    """A measured name of what seems to be the same file, with another name more or less now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a task; `Interrupted` where we are stopping."""
+
+    lane: Lane
+    task: Task
+    outcome: Reading | Changed | Exception
+    seconds: float
+    read: int
+    """Bytes."""
+
+
+class Lane:
+    """Some threads that read, and the files that wait for them.
+
+    Files are put in and taken out by the one thread that hands them out; the readers see only
+    their inbox. The threads begin with the first file.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        done: Callable[[Done], None],
+        brakes: Brakes,
+        stop: threading.Event,
+    ) -> None:
+        """Make a lane with a thread for each of *names*; results go to *done*."""
+        self._readers = [_Reader(name, self, done, brakes, stop) for name in names]
+        self._inbox: SimpleQueue[Task | None] = SimpleQueue()
+        self._first: dict[Path, Task] = {}
+        self._others: dict[Path, Task] = {}
+        self._given = 0
+        self._given_bytes = 0
+
+    # -- for who hands out
+
+    def queue(self, task: Task, *, first: bool) -> None:
+        """Let *task* wait for its turn; *first*: before those for whose file nobody waits."""
+        (self._first if first else self._others)[task.item.path] = task
+
+    def promote(self, path: Path) -> None:
+        """Let *path*, if it waits here, come before those for which nobody waits."""
+        task = self._others.pop(path, None)
+        if task is not None:
+            self._first[path] = task
+
+    def queued(self) -> int:
+        return len(self._first) + len(self._others)
+
+    def heads(self, most: int) -> list[Task]:
+        """Return the next few that wait."""
+        return list(islice(chain(self._first.values(), self._others.values()), most))
+
+    def withdraw(self, task: Task) -> None:
+        """Take *task* off the queue: somebody else reads it."""
+        self._first.pop(task.item.path, None)
+        self._others.pop(task.item.path, None)
+
+    def wants_more(self) -> bool:
+        """Whether the readers have, or soon will have, nothing to do."""
+        readers = len(self._readers)
+        little = self._given < _MANY * readers and self._given_bytes < _LITTLE * readers
+        return self._given < readers or little
+
+    def give_out(self) -> None:
+        """Give the readers what keeps them busy, and no more: what comes may be urgent."""
+        while self.wants_more():
+            queue = self._first or self._others
+            if not queue:
+                return
+            self.give(queue.pop(next(iter(queue))))
+
+    def give(self, task: Task) -> None:
+        self._given += 1
+        self._given_bytes += task.item.stamp.size
+        for reader in self._readers:
+            reader.begin()
+        self._inbox.put(task)
+
+    def take_back(self, task: Task) -> None:
+        """Note that *task* is done."""
+        self._given -= 1
+        self._given_bytes -= task.item.stamp.size
+
+    def bytes_read(self) -> int:
+        return sum(reader.bytes_read for reader in self._readers)
+
+    # -- for the readers
+
+    def take_task(self) -> Task | None:
+        return self._inbox.get()
+
+    # -- for whoever watches them
+
+    def readings(self) -> Iterator[Reads]:
+        """Yield which reader reads from which disk of this machine now."""
+        for reader in self._readers:
+            if reader.disk is not None and reader.native_id is not None:
+                yield Reads(reader.native_id, reader.disk)
+
+    # -- the end
+
+    def end(self) -> None:
+        """Wake the readers for the last time."""
+        for _ in self._readers:
+            self._inbox.put(None)
+
+    def join(self, deadline: float) -> None:
+        """Wait for the readers until *deadline* (monotonic seconds)."""
+        for reader in self._readers:
+            reader.join_until(deadline)
+
+    def alive(self) -> Iterator[tuple[str, bool, float]]:
+        """Yield for each reader that began its name, whether it lives, and its last sign."""
+        for reader in self._readers:
+            if reader.begun:
+                yield reader.name, reader.is_alive(), reader.heartbeat
+
+
+class _Reader(threading.Thread):
+    def __init__(
+        self,
+        name: str,
+        lane: Lane,
+        done: Callable[[Done], None],
+        brakes: Brakes,
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self._lane = lane
+        self._done = done
+        self._brakes = brakes
+        self._stop_event = stop
+        self.begun = False
+        self.disk: str | None = None
+        """The disk of this machine that it reads from now."""
+        self._read_from_disk: int | None = None
+        self.bytes_read = 0
+        """Since the beginning, files that came to nothing included; written by this thread."""
+        self.heartbeat = time.time()
+
+    def begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self.start()
+
+    def join_until(self, deadline: float) -> None:
+        if self.begun:
+            self.join(max(0.0, deadline - time.monotonic()))
+
+    def run(self) -> None:
+        become_guest()
+        while not self._stop_event.is_set():
+            task = self._lane.take_task()
+            if task is None:
+                return
+            self.heartbeat = time.time()
+            started, before = time.monotonic(), self.bytes_read
+            self.disk = task.device.key if task.device.local else None
+            self._read_from_disk = read_by(threading.get_native_id())
+            outcome = self._read(task)
+            self.disk = None
+            seconds = time.monotonic() - started
+            self._done(Done(self._lane, task, outcome, seconds, self.bytes_read - before))
+
+    def _read(self, task: Task) -> Reading | Changed | Exception:
+        path = task.item.path
+        if self._stop_event.is_set():
+            return Interrupted(f"{path} was not read.", remedy="It is read at the next start.")
+        try:
+            if task.same_as is not None:
+                known = _recognized(task, task.same_as)
+                if known is not None:
+                    return known
+            return read_model(path, self._stop_event, self._blocks(task.device), task.wanted)
+        except WatchmanError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a bug ends neither the thread nor the other files
+            return error
+
+    def _blocks(self, device: Device) -> Callable[[int], None]:
+        before = 0
+
+        def on_block(done: int) -> None:
+            nonlocal before
+            count, before = done - before, done
+            self.bytes_read += count
+            self.heartbeat = time.time()
+            self._brakes.hold(count)
+            if self._brakes.disk(device.key).closed:
+                self._step_back(device)
+
+        return on_block
+
+    def _step_back(self, device: Device) -> None:
+        """Let others read from the disk first, unless we do not: the file may lie in memory."""
+        total = read_by(threading.get_native_id())
+        if total != self._read_from_disk:
+            self._brakes.disk(device.key).wait(SQUEEZE_SECONDS)
+        self._read_from_disk = total
+
+
+def _recognized(task: Task, known: Known) -> Reading | None:
+    """Return what is known of this very file, where another name of it was measured.
+
+    A stamp that differs must be explained by a name that came or went.
+    """
+    path, stamp = task.item.path, task.item.stamp
+    if stamp == known.stamp and look(path) == stamp:
+        return known.reading(stamp, known.links)
+    sample, seen, links = sample_of(path)
+    if seen != stamp or sample != known.digests.sample or links == known.links:
+        return None
+    return known.reading(stamp, links)

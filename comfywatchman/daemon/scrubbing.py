@@ -1,0 +1,217 @@
+"""The thread that takes care of what is known: of decay, and of what other programs say."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.care import Restoring, judge
+from comfywatchman.daemon.claiming import gather, refuted
+from comfywatchman.daemon.failures import Failures
+from comfywatchman.daemon.installation import Place
+from comfywatchman.daemon.readers.guest import become_guest
+from comfywatchman.daemon.readers.yielding import POLL_SECONDS
+from comfywatchman.disk.devices import Devices
+from comfywatchman.domain.errors import Interrupted, Trouble, WatchmanError
+from comfywatchman.domain.messages import ErrorMet
+from comfywatchman.inventory import Changed, Wanted, read_model
+from comfywatchman.pipeline.desk import Desk
+from comfywatchman.pipeline.trust import judged
+from comfywatchman.state import care, hashes, workflows
+
+if TYPE_CHECKING:
+    from comfywatchman.daemon.measuring import Manner
+    from comfywatchman.daemon.tally import Tally
+    from comfywatchman.state.care import Due
+    from comfywatchman.state.keeper import Keeper, Reader
+
+SCRUB = "scrub"
+"""The timer's name, in the state and in the metrics."""
+DAY = 86400.0
+_MOST_DAYS = 3.0
+"""Nights that are made up for at once, where the machine was off."""
+_LOOK_SECONDS = 1.0
+_PIECE = 64
+
+
+class Task(Enum):
+    SCRUB = "scrub"
+    CLAIMS = "claims"
+    STOP = "stop"
+
+
+@dataclass(slots=True)
+class Scrubbing:
+    """Reads one file at a time, when nobody else reads; owned by its thread."""
+
+    desk: Desk
+    keeper: Keeper
+    reader: Reader
+    place: Place
+    stop: threading.Event
+    tally: Tally
+    manner: Manner
+    days: float
+    """In how many days every file is read once; 0 never."""
+    claims: bool = True
+    ready: threading.Event = field(default_factory=threading.Event)
+    """Set when the first sweep is done: before, nothing is known."""
+    busy: Callable[[], bool] = lambda: False
+    """Whether files are being measured: then this waits."""
+    inbox: SimpleQueue[Task] = field(default_factory=SimpleQueue)
+    heartbeat: float = field(default_factory=time.time)
+    devices: Devices = field(default_factory=Devices)
+    _works: bool = False
+    _asked_at: float = -POLL_SECONDS
+    _told: set[tuple[Path, str]] = field(default_factory=set)
+    _failures: Failures = field(default_factory=lambda: Failures("care"))
+
+    def run(self) -> None:
+        become_guest()
+        self._remember()
+        while True:
+            task = self.inbox.get()
+            self.heartbeat = time.time()
+            if task is Task.STOP or self.stop.is_set():
+                return
+            try:
+                self._carry_out(task)
+                self._failures.passed()
+            except Interrupted:
+                return
+            except Exception as error:  # noqa: BLE001 - the thread outlives a full disk, or a bug
+                self._failures.met(error)
+
+    def put(self, task: Task) -> None:
+        self.inbox.put(task)
+
+    def _carry_out(self, task: Task) -> None:
+        while not self.ready.wait(_LOOK_SECONDS):
+            self.heartbeat = time.time()
+            if self.stop.is_set():
+                return
+        if task is Task.SCRUB and self.days > 0:
+            self.scrub(time.time())
+        elif task is Task.CLAIMS and self.claims:
+            self.take_claims()
+
+    def _remember(self) -> None:
+        """Have the metric tell of the last scrub although the process is new."""
+        last = self.reader.read(workflows.timer_times).get(SCRUB)
+        if last is not None:
+            self.tally.scrubbed(last)
+
+    # -- decay
+
+    def scrub(self, now: float) -> int:
+        """Read this night's part of the files again; return how many bytes that were."""
+        quota = self._quota(now)
+        before = now - self.days * DAY / 2
+        read = 0
+        while read < quota and not self.stop.is_set():
+            found = self.reader.read(lambda c: care.due(c, _PIECE, before))
+            if not found:
+                break
+            progressed = False
+            for item in found:
+                if read >= quota or self.stop.is_set():
+                    break
+                done = self._check(item)
+                progressed = progressed or done
+                read += item.stamp.size
+            if not progressed:
+                break  # what is left cannot be read now; another night
+        if not self.stop.is_set():
+            self.keeper.write(lambda c: workflows.note_timer(c, SCRUB, now))
+            self.tally.scrubbed(now)
+        return read
+
+    def _quota(self, now: float) -> int:
+        """Return how many bytes are due: a part of all for each day since the last time."""
+        with self.reader.connect() as connection:
+            total = care.proven_bytes(connection)
+            last = workflows.timer_times(connection).get(SCRUB, now - DAY)
+        days = min(_MOST_DAYS, max(1.0, (now - last) / DAY))
+        return max(1, int(total * days / self.days))
+
+    def _check(self, item: Due) -> bool:
+        """Read one file and store what it tells; return whether that came to anything."""
+        self._wait_for_others()
+        known = self.reader.read(lambda c: hashes.known(c, item.path))
+        if known is None or known.stamp != item.stamp:
+            return True
+        digests = known.digests
+        wanted = Wanted(digests.after_sha256 is not None, digests.blake3 is not None)
+        try:
+            reading = read_model(item.path, self.stop, self._brake(), wanted, from_disk=True)
+        except Interrupted:
+            raise
+        except WatchmanError as error:
+            self._tell_once(item.path, error.trouble())
+            return False
+        if isinstance(reading, Changed):
+            return False
+        told = judged(reading, self.devices.of(reading.stamp.device, item.path))
+        verdict = judge(self.reader, Restoring(self.place.layout.folders), item.path, told)
+        self.desk.store(verdict.events)
+        return True
+
+    def _brake(self) -> Callable[[int], None]:
+        before = 0
+
+        def on_block(done: int) -> None:
+            nonlocal before
+            count, before = done - before, done
+            self.heartbeat = time.time()
+            self.tally.count_hash_bytes(count)
+            if self.manner.bandwidth is not None:
+                self.manner.bandwidth.take(count, self.stop)
+            self._wait_for_others()
+
+        return on_block
+
+    def _wait_for_others(self) -> None:
+        """Wait while files are measured or ComfyUI works: nobody waits for a scrub."""
+        while not self.stop.is_set() and (self.busy() or self._comfyui_works()):
+            self.heartbeat = time.time()
+            self.stop.wait(_LOOK_SECONDS)
+
+    def _comfyui_works(self) -> bool:
+        """Whether ComfyUI runs a prompt, as it said some seconds ago at the most."""
+        ask = self.manner.runs_prompt
+        if ask is None:
+            return False
+        if time.monotonic() - self._asked_at >= POLL_SECONDS:
+            self._works = bool(ask())
+            self._asked_at = time.monotonic()
+        return self._works
+
+    # -- what others say
+
+    def take_claims(self) -> None:
+        """Read the caches of other programs, and tell of claims that a measure refuted."""
+        found = gather(self.place, self.keeper, self.reader, self._beat)
+        for path, trouble in (*found.unreadable, *refuted(self.keeper, self.reader)):
+            self._tell_once(path, trouble)
+        if found.claims:
+            self.desk.ring("index")
+
+    def _beat(self) -> None:
+        self.heartbeat = time.time()
+        if self.stop.is_set():
+            raise Interrupted("The daemon stops.", remedy="It goes on at the next start.")
+
+    def _tell_once(self, path: Path, trouble: Trouble) -> None:
+        if (path, trouble.code) not in self._told:
+            self._told.add((path, trouble.code))
+            self.desk.tell(ErrorMet(trouble, path))
+
+    def end(self) -> None:
+        """Wake the thread for the last time; the stop event is set already."""
+        self.inbox.put(Task.STOP)

@@ -1,0 +1,1 @@
+"""What the heads of model files say: bounded reading, nothing loaded, nothing unpickled."""

@@ -1,0 +1,21 @@
+"""Which files are models, whether they are all there, and what their bytes are."""
+
+from comfywatchman.inventory.digests import Wanted
+from comfywatchman.inventory.examine import Examined, examine_model
+from comfywatchman.inventory.measure import Changed, measure_model, read_model
+from comfywatchman.inventory.names import fetched_beside, is_model, is_temporary, lists
+from comfywatchman.inventory.sample import sample_of
+
+__all__ = [
+    "Changed",
+    "Examined",
+    "Wanted",
+    "examine_model",
+    "fetched_beside",
+    "is_model",
+    "is_temporary",
+    "lists",
+    "measure_model",
+    "read_model",
+    "sample_of",
+]

@@ -1,0 +1,113 @@
+"""A file under another name keeps its hash, if a sample of its bytes is as it was."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from comfywatchman.disk.files import look
+from comfywatchman.domain.files import Folders
+from comfywatchman.domain.messages import ModelFound, ModelMoved
+from comfywatchman.inventory import read_model, sample_of
+from comfywatchman.pipeline.moving import moved
+from comfywatchman.state import hashes
+from tests.pipeline.office import Office, put_model, sha256
+
+
+def known_file(office: Office, path: Path, content: bytes) -> None:
+    """Have *path* in the inventory, measured."""
+    seen = put_model(path, content)
+    office.happens(ModelFound(path, seen.size, whole=True, stamp=seen))
+    reading = read_model(path, threading.Event())
+    office.keeper.write(lambda c: hashes.measured(c, path, reading))  # type: ignore[arg-type]  # nobody writes it
+
+
+def renamed(office: Office, before: Path, after: Path) -> ModelMoved:
+    after.parent.mkdir(exist_ok=True)
+    before.rename(after)
+    return noticed(office, before, after)
+
+
+def noticed(office: Office, before: Path, after: Path) -> ModelMoved:
+    seen = look(after)
+    assert seen is not None
+    event = moved(office.reader, after, before, seen)
+    office.happens(event)
+    return event
+
+
+def hash_of(office: Office, path: Path) -> str | None:
+    known = office.reader.read(lambda c: hashes.known(c, path))
+    assert known is not None
+    return known.sha256
+
+
+def test_a_renamed_file_keeps_everything_that_is_known_of_its_bytes(
+    office: Office, folders: Folders
+) -> None:
+    before, content = folders.models_root / "loras/a.safetensors", os.urandom(500_000)
+    after = folders.models_root / "vae/b.safetensors"
+    known_file(office, before, content)
+    told = renamed(office, before, after)
+
+    assert told.same_bytes
+    assert hash_of(office, after) == sha256(content)
+    assert office.reader.read(hashes.backlog) == (0, 0)
+
+
+def test_a_file_that_was_written_to_on_its_way_is_measured_again(
+    office: Office, folders: Folders
+) -> None:
+    """Size, inode and modification time are the same: whoever wrote set the clock back."""
+    before, content = folders.models_root / "loras/a.safetensors", os.urandom(500_000)
+    after = folders.models_root / "loras/b.safetensors"
+    known_file(office, before, content)
+    at = before.stat().st_mtime_ns
+    with before.open("r+b") as file:
+        file.write(b"other bytes")
+    os.utime(before, ns=(at, at))
+    told = renamed(office, before, after)
+
+    assert not told.same_bytes
+    assert hash_of(office, after) is None
+    assert office.reader.read(hashes.backlog) == (1, 500_000)
+
+
+def test_a_file_of_which_no_sample_was_taken_is_measured_again(
+    office: Office, folders: Folders
+) -> None:
+    before, after = (folders.models_root / f"loras/{name}.safetensors" for name in "ab")
+    seen = put_model(before)
+    office.happens(ModelFound(before, seen.size, whole=True, stamp=seen))
+    office.measured(before, seen, "ab" * 32)
+
+    assert not renamed(office, before, after).same_bytes
+
+
+def test_a_file_that_was_never_measured_has_nothing_to_lose(
+    office: Office, folders: Folders
+) -> None:
+    before, after = (folders.models_root / f"loras/{name}.safetensors" for name in "ab")
+    seen = put_model(before)
+    office.happens(ModelFound(before, seen.size, whole=True, stamp=seen))
+
+    assert renamed(office, before, after).same_bytes
+
+
+def test_a_renamed_file_is_known_by_128_kib_of_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(os.urandom(3_000_000))
+    before = characters_read()
+    sample_of(path)
+
+    assert characters_read() - before <= (128 << 10) + 4096  # and where it is counted, in /proc
+
+
+def characters_read() -> int:
+    """Return how many bytes this thread has read by any system call."""
+    try:
+        text = Path("/proc/thread-self/io").read_text()
+    except OSError:
+        return 0
+    return int(text.split()[1])
