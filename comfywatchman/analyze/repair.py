@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct, UnsetType
 
 from comfywatchman.analyze.jsontext import with_finite_numbers
-from comfywatchman.analyze.secrets import letters_in
+from comfywatchman.analyze.secrets import is_keyish, letters_in
 from comfywatchman.analyze.shapes import (
     Definition,
     Definitions,
@@ -34,6 +34,7 @@ from comfywatchman.analyze.shapes import (
     Widget,
     decoded,
     elements,
+    member_names,
 )
 
 _T = TypeVar("_T")
@@ -89,9 +90,15 @@ def _lean_node(raw: Raw, keeps_values: Callable[[str], bool]) -> Node:
     lean = decoded(raw, LeanNode)
     if lean is None or isinstance(lean.values, UnsetType):
         return _sound_node(raw)
-    if keeps_values(lean.type) or _worth_keeping(lean.values):
+    if keeps_values(lean.type) or _worth_keeping(lean.values) or _names_secrets(lean):
         return _sound_node(raw)
     return Node(lean.id, lean.type, lean.mode, None, lean.named, lean.inputs, lean.properties)
+
+
+def _names_secrets(node: LeanNode) -> bool:
+    """Return whether a widget is called as if it held a key: then its value need not look so."""
+    sockets = [socket.widget.name for socket in node.inputs or () if socket.widget is not None]
+    return any(map(is_keyish, (*member_names(node.named), *sockets)))
 
 
 def _worth_keeping(values: Raw) -> bool:

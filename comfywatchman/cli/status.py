@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -61,6 +62,31 @@ def _measuring(found: Loaded, now: Standing) -> str:
     return f"{words})" if left is None else f"{words}, about {duration_words(left)} left)"
 
 
+def _transfers(found: Loaded, now: Standing) -> dict[int, str]:
+    """Say how far each transfer is, by its job's number; nothing where no daemon tells."""
+    from comfywatchman.cli.talk import ask
+    from comfywatchman.domain.errors import WatchmanError
+
+    if now.running is None or now.running.address is None:
+        return {}
+    try:
+        lines = ask(found, "GET", "downloads", seconds=2.0)["downloads"]
+    except WatchmanError:
+        return {}
+    return {line["job"]: _how_far(line) for line in lines if line["state"] == "running"}
+
+
+def _how_far(line: Mapping[str, Any]) -> str:
+    from comfywatchman.report.render.words import duration_words, size_words
+
+    words = [f"{size_words(line['done'])} of {size_words(line['size']) or 'unknown size'}"]
+    if line["bytes_per_second"]:
+        words.append(f"{size_words(int(line['bytes_per_second']))}/s")
+    if line["remaining_seconds"] is not None:
+        words.append(f"{duration_words(line['remaining_seconds'])} left")
+    return ", ".join(words)
+
+
 _MOST = 20
 """Workflows named one by one."""
 
@@ -88,11 +114,12 @@ def show(found: Loaded, *, json_: bool) -> int:
         say(f"  {line.state}: {line.path.name}: {why}")
     if len(now.lacking) > _MOST:
         say(f"  and {len(now.lacking) - _MOST} more")
+    if now.unverifiable:
+        click.echo(f"Unverifiable: {now.unverifiable}, since nobody publishes their hashes.")
+    transfers = _transfers(found, now)
     for job in now.jobs:
-        say(
-            f"  job {job.id} {job.state}: {job.kind} {job.key}"
-            + (f": {job.cause}" if job.cause else "")
-        )
+        how = transfers.get(job.id) or job.cause
+        say(f"  job {job.id} {job.state}: {job.kind} {job.key}" + (f": {how}" if how else ""))
     for choice in now.choices:
         say(f"  your choice: {choice.folder}/{choice.name}: {choice.cause}")
         say(f"    {choice.remedy}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from comfywatchman.daemon.lock import Owner, owner_of
 from comfywatchman.domain.candidates import Candidate
-from comfywatchman.state import hashes, jobs, models, store, workflows
+from comfywatchman.state import hashes, jobs, models, placed, store, workflows
 from comfywatchman.state.keeper import Reader
 from comfywatchman.state.workflows import Line
 
@@ -50,6 +50,8 @@ class Standing:
     jobs: tuple[JobNow, ...]
     """Those that wait, run, or ended without doing what they should."""
     choices: tuple[ChoiceNow, ...]
+    unverifiable: int = 0
+    """Models that we placed and nobody publishes a hash for."""
 
 
 _NOT_READY = ("blocked", "unreadable")
@@ -81,6 +83,7 @@ def _read(reader: Reader, running: Owner | None) -> Standing:
             waiting_bytes,
             tuple(_job(row, running) for row in jobs.listed(connection, states=open_states)),
             tuple(_choice(choice) for choice in workflows.open_choices(connection)),
+            len(placed.unverifiable(connection)),
         )
 
 

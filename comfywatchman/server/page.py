@@ -61,6 +61,8 @@ def _head(status: Status) -> str:
         f"{status.models} models, {size_words(status.model_bytes)}",
         f"ComfyUI {comfyui}",
     ]
+    if status.unverifiable:
+        facts.append(f"{status.unverifiable} unverifiable")
     if status.hash_backlog_files:
         facts.append(_measuring(status))
     offline = [root.path for root in status.roots if root.state != "online"]
@@ -94,11 +96,12 @@ def _downloads(downloads: Sequence[DownloadLine]) -> str:
             _progress(line),
             text(f"{size_words(line.done)} of {size_words(line.size) or 'unknown size'}"),
             text(f"{size_words(int(line.bytes_per_second))}/s" if line.bytes_per_second else ""),
+            text("" if line.remaining_seconds is None else duration_words(line.remaining_seconds)),
             text(line.host or line.source or ""),
         ]
         for line in downloads
     ]
-    return "<h2>Downloads</h2>" + table(["model", "progress", "size", "rate", "from"], rows)
+    return "<h2>Downloads</h2>" + table(["model", "progress", "size", "rate", "left", "from"], rows)
 
 
 def _progress(line: DownloadLine) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,8 +20,8 @@ from comfywatchman.domain.errors import (
 from comfywatchman.domain.files import Expected, Measured
 from comfywatchman.download.http import Limits
 from tests.download.fetching import Fetching, checked
+from tests.download.hubs import STANDIN, Hubs, standing_in
 
-STANDIN = Path(__file__).parents[2] / "../shared/standin/hubs.py"
 pytestmark = [
     pytest.mark.shared,
     pytest.mark.skipif(not STANDIN.exists(), reason="the stand-in hubs are not here"),
@@ -38,35 +33,10 @@ EVEN = "civitai:782002:7820020:juggernautXL_juggXIByRundiffusion.safetensors"
 EARLY = "civitai:910001:9100010:gated_early_bird_v2.safetensors"
 
 
-@dataclass
-class Hubs:
-    banner: dict[str, Any]
-
-    def call(self, name: str, **body: object) -> Any:
-        request = urllib.request.Request(
-            f"{self.banner['control']}/{name}",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    def file(self, ref: str) -> dict[str, Any]:
-        return next(dict(file) for file in self.call("files") if file["ref"] == ref)
-
-    def host(self, name: str) -> str:
-        return str(self.banner[name]).partition("://")[2]
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubs]:
-    # A file of our own: the stand-in replaces what it is given, as root even a device.
-    cache = tmp_path_factory.mktemp("hashes") / "cache.json"
-    command = [sys.executable, str(STANDIN), "--hash-cache", str(cache)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield Hubs(json.loads(process.stdout.readline()))
-        process.terminate()
+def running() -> Iterator[Hubs]:
+    with standing_in() as hubs:
+        yield hubs
 
 
 @pytest.fixture

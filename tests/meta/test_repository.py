@@ -13,8 +13,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LONG_MODULES: dict[str, str] = {
-    "comfywatchman/config/settings.py": "every setting once, with what it means",
-    "comfywatchman/domain/messages.py": "every job and every event once",
     "tests/download/test_http_fetch.py": "one table of what servers do wrong, for one handler",
     "tests/watch/test_watcher.py": "one real watcher, each row of the kernel's behavior once",
 }

@@ -90,7 +90,12 @@ def test_a_large_prompt_says_what_its_small_part_says() -> None:
 
 
 def test_a_secret_in_a_large_file_is_told_with_its_place() -> None:
-    hidden = graph(node(1, "X", "hf_" + "aB3" * 12), node(2, "X", ["q"] * 500, "hf_" + "cD4" * 12))
+    named = {"widgets_values_named": {"notes": "", "api_key": ""}}
+    hidden = graph(
+        node(1, "X", "hf_" + "aB3" * 12),
+        node(2, "X", ["q"] * 500, "hf_" + "cD4" * 12),
+        {**node(3, "X", "r " * 500, "0123456789abcdef0123"), **named},
+    )
 
     with Parser() as parser:
         large = parser.read_bytes(padded(hidden, 10_000_000), "large").content
@@ -98,4 +103,5 @@ def test_a_secret_in_a_large_file_is_told_with_its_place() -> None:
     assert [each.pointer for each in large.findings if each.code == "secret"] == [
         "/nodes/0/widgets_values/0",
         "/nodes/1/widgets_values/1",
+        "/nodes/2/widgets_values/1",
     ]
