@@ -78,7 +78,7 @@ PLACED = "placed"
 _FINE = frozenset({PLACED})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fault:
     """One kind of fault, and what may come of it where it happens once, and where it lasts."""
 
@@ -181,7 +181,9 @@ def run(cell: Cell, hubs: Hubs, place: Path) -> Came:
     trial = _Trial(cell.source, hubs, place)
     with trial.worker() as worker:
         if cell.phase != "first try":
-            _spoil(hubs, cell.source, "cut", at_storage=True, after_bytes=FIRST_BYTES, times=1)
+            ref = cell.source.ref
+            sends = "web" if ref.startswith("web:") else "cdn"
+            _spoil(hubs, ref, sends, "cut", {"after_bytes": FIRST_BYTES, "times": 1})
             worker.try_once()
         if cell.phase != "restart":
             _spoil_as(cell, hubs)
@@ -199,16 +201,12 @@ def run(cell: Cell, hubs: Hubs, place: Path) -> Came:
 
 
 def _spoil_as(cell: Cell, hubs: Hubs) -> None:
-    times = None if cell.lasting else 1
-    _spoil(hubs, cell.source, cell.fault.kind, times=times, **cell.fault.more)
+    more = {**cell.fault.more, "times": None if cell.lasting else 1}
+    _spoil(hubs, cell.source.ref, cell.source.host, cell.fault.kind, more)
 
 
-def _spoil(
-    hubs: Hubs, source: Source, kind: str, *, at_storage: bool = False, **more: object
-) -> None:
-    sends = "web" if source.ref.startswith("web:") else "cdn"
-    host = sends if at_storage else source.host
-    hubs.call("fault", host=host, kind=kind, file=source.ref, **more)
+def _spoil(hubs: Hubs, ref: str, host: str, kind: str, more: Mapping[str, object]) -> None:
+    hubs.call("fault", host=host, kind=kind, file=ref, **more)
 
 
 @dataclass

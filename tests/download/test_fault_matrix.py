@@ -37,7 +37,7 @@ def test_the_table_has_every_kind_that_the_stand_in_knows() -> None:
     assert {fault.kind for fault in FAULTS} == set(re.findall(r'"(\w+)"', kinds))
 
 
-@pytest.mark.parametrize("cell", each_kind_at_each_moment(), ids=str)
+@pytest.mark.parametrize("cell", list(each_kind_at_each_moment()), ids=str)
 def test_a_fault_ends_with_the_right_file_or_the_right_name(
     cell: Cell, hubs: Hubs, tmp_path: Path
 ) -> None:
