@@ -97,7 +97,7 @@ def test_missing_types_are_said_once_each_with_their_pack(render: Callable[[Repo
     text = one_line(render(report(Said(X=told, Y=told), *uses)))
 
     assert "2 node types not installed" in text
-    assert "X (node 1, 2, 3…), Y (node 7:1): from Fancy Nodes" in text
+    assert "X (nodes 1, 2, 3…), Y (node 7:1): from Fancy Nodes" in text
     assert text.count("Fancy Nodes") == 1
     assert "github.com/someone/fancy" in text
 

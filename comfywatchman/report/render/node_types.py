@@ -97,7 +97,8 @@ def troubled(rows: Sequence[NodeTypeRow]) -> list[str]:
 def _named(row: NodeTypeRow) -> str:
     nodes = ", ".join(visible(node) for node in row.nodes[:_MOST_NODES])
     more = "…" if len(row.nodes) > _MOST_NODES or row.count > len(row.nodes) else ""
-    where = f" (node {nodes}{more})" if nodes else ""
+    word = "node" if row.count == 1 else "nodes"
+    where = f" ({word} {nodes}{more})" if nodes else ""
     return visible(row.type) + where + ("" if row.active else ", not active")
 
 
