@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -44,6 +45,7 @@ class Reading:
         self._received = 0
         self._waits = False
         self._waited = 0.0
+        self._failed: SourceUnavailable | None = None
 
     def read(self, most: int) -> bytes:
         """Return what has come, *most* bytes at the most; empty at the end.
@@ -67,21 +69,22 @@ class Reading:
         Raises:
             SourceUnavailable: nothing had come before; else the next call raises it.
         """
-        filled, first_at = 0, 0.0
+        if self._failed is not None:
+            raise self._failed
+        filled, until = 0, math.inf
         self._waits = True
         try:
-            while filled < len(buffer):
-                count = self._reply.read_into(buffer[filled:])
-                if count == 0:
-                    break
+            while count := self._reply.read_into(buffer[filled:]):
                 self._received += count
-                first_at = first_at or time.monotonic()
                 filled += count
-                if time.monotonic() - first_at > _MOMENT:
+                until = min(until, time.monotonic() + _MOMENT)
+                more = filled < len(buffer) and self._reply.more_within(until - time.monotonic())
+                if not more or time.monotonic() > until:
                     break
-        except SourceUnavailable:
+        except SourceUnavailable as error:
             if not filled:
                 raise
+            self._failed = error
         finally:
             self._waits = False
         return filled

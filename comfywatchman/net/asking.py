@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -11,6 +12,7 @@ from urllib.parse import urldefrag, urljoin
 
 import requests
 import urllib3
+from urllib3.util import wait_for_read
 
 from comfywatchman.domain.errors import SourceUnavailable, UrlRefused
 from comfywatchman.net.deadline import Deadline
@@ -78,6 +80,19 @@ class Reply:
                 raise failure(urllib3.exceptions.IncompleteRead(0, left), self.host)
             self._left = left - count
         return count
+
+    def more_within(self, seconds: float) -> bool:
+        """Say whether `read_into` would find bytes within *seconds*; false where nobody can say."""
+        stream = self._stream()
+        connection = getattr(getattr(stream, "raw", None), "_sock", None)
+        if connection is None or self._left == 0:
+            return False
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        try:
+            return wait_for_read(connection, timeout=max(seconds, 0.0))
+        except (ValueError, OSError):
+            return False  # hung up a moment ago: the next read says so
 
     def _stream(self) -> io.BufferedReader | None:
         """Return the bytes behind the head, if they are the body as it is; chunks are not."""

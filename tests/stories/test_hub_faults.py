@@ -86,7 +86,7 @@ def test_bytes_that_are_spoiled_every_time_are_never_placed(stage: Stage) -> Non
     stage.drop("rotten.json", want)
     line = stage.daemon.until("download.failed", name=want.name)
 
-    assert line["error"]["code"] == "verification-failed"
+    assert line["error"]["code"] == "source-changed"
     assert line["error"]["remedy"]
     assert not (stage.tree.models / want.where).exists()
     assert stage.asked_for(want) < 9
@@ -98,7 +98,7 @@ def test_a_hub_that_publishes_a_wrong_hash_gives_nothing_a_name(stage: Stage) ->
     stage.drop("lie.json", want)
     line = stage.daemon.until("download.failed", name=want.name)
 
-    assert line["error"]["code"] == "verification-failed"
+    assert line["error"]["code"] == "source-changed"
     assert not (stage.tree.models / want.where).exists()
 
 
