@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from comfywatchman.domain.files import folder_name, sha256_or_none
 from comfywatchman.domain.references import Declared
+from comfywatchman.domain.secrets import without_secrets
 
 _LONGEST_URL = 4096
 _LONGEST_NOTES = 1 << 20
@@ -21,7 +22,8 @@ _MOST_ALIKE = 20
 
 _URL = re.compile(r"https?://[^\s<>\"'`|\\^\[\]{}]+", re.IGNORECASE)
 _MARKDOWN = re.compile(
-    r"\[([^\[\]\n]{1,300})\]\(\s{0,3}<?(https?://[^\s<>\"()\[\]]{1,2000})", re.IGNORECASE
+    r"\[([^\[\]\n]{1,300})\]\(\s{0,3}<?((?:https?://|urn:air:)[^\s<>\"()\[\]]{1,2000})",
+    re.IGNORECASE,
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
 _FOLDER = re.compile(r"[A-Za-z0-9][\w .+-]{0,100}")
@@ -148,11 +150,12 @@ def _known_directory(value: str) -> str | None:
 def _url(value: Any) -> str | None:
     """Return an address; one of a Hugging Face file's page becomes that of the file.
 
-    Whatever names a scheme is kept: which of them are asked is decided, and told, later.
+    Secrets of whoever made the workflow go; a finding tells of them. Whatever names a scheme is
+    kept: which of them are asked is decided, and told, later.
     """
     if not isinstance(value, str) or len(value) > _LONGEST_URL:
         return None
-    url = value.strip()
+    url = without_secrets(value.strip())
     if not _SCHEME.match(url):
         return None
     return _BLOB.sub(r"\1resolve/", url) if "/blob/" in url else url

@@ -7,6 +7,7 @@ from typing import Self
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from comfywatchman.domain.errors import UrlRefused
+from comfywatchman.domain.secrets import is_secret_query
 from comfywatchman.resolve.air import PREFIX as AIR_PREFIX
 from comfywatchman.resolve.air import Air
 from comfywatchman.resolve.civitai_places import COM as CIVITAI
@@ -36,9 +37,6 @@ _CIVITAI_HOSTS = {
 _REPO_KINDS = {"datasets", "spaces"}
 _FILE_MARKS = {"resolve", "blob", "raw"}
 
-_NOT_OF_THE_FILE = {"token", "access_token", "api_key", "apikey", "hf_token"}
-"""Query names that carry a person's secret: other people's workflows have them."""
-_SIGNATURE = ("x-amz-", "x-goog-")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST = 4096
 
@@ -244,7 +242,7 @@ def _kept_query(query: str) -> str:
     pairs = [
         (name, value)
         for name, value in parse_qsl(query, keep_blank_values=True)
-        if name.lower() not in _NOT_OF_THE_FILE and not name.lower().startswith(_SIGNATURE)
+        if not is_secret_query(name)
     ]
     return f"?{urlencode(pairs)}" if pairs else ""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.cli.warm import warm
 from tests.stories.daemon import Tree
 
 LIMIT = 60.0
@@ -60,6 +61,10 @@ class Shell:
     def line(self, *arguments: object) -> list[str]:
         return [sys.executable, "-m", "comfywatchman", *map(str, arguments)]
 
+    def _of_the_interpreter(self) -> bool:
+        """Whether the environment has what Python reads as it starts."""
+        return any(name.startswith(("PYTHON", "LC_", "LANG")) for name in self.more)
+
     def begin(self, *arguments: object) -> subprocess.Popen[bytes]:
         """Start a command with our settings file and do not wait for it."""
         return subprocess.Popen(
@@ -76,14 +81,19 @@ class Shell:
         return self.bare("--config", self.tree.config, *arguments, stdin=stdin)
 
     def bare(self, *arguments: object, stdin: bytes = b"") -> Told:
-        done = subprocess.run(
-            self.line(*arguments),
-            input=stdin,
-            capture_output=True,
-            env=self.environ,
-            cwd=self.tree.base,
-            timeout=LIMIT,
-            check=False,
-        )
+        ready = None if self._of_the_interpreter() else warm()
+        if ready is None:
+            done = subprocess.run(
+                self.line(*arguments),
+                input=stdin,
+                capture_output=True,
+                env=self.environ,
+                cwd=self.tree.base,
+                timeout=LIMIT,
+                check=False,
+            )
+        else:
+            words = [str(argument) for argument in arguments]
+            done = ready.run(words, self.environ, self.tree.base, stdin, LIMIT)
         assert b"Traceback" not in done.stderr, done.stderr.decode()
         return Told(done.returncode, done.stdout.decode(), done.stderr.decode())

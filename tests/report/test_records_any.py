@@ -30,7 +30,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(_KEYS, _VALUES, max_size=30))
 def test_whatever_is_logged_becomes_one_short_line_of_json(fields: dict[Any, Any]) -> None:
     record = {"event": "x", "level": "info", **plain(fields, Redaction())}

@@ -104,8 +104,8 @@ def test_a_transfer_that_is_given_up_stops_at_once_and_can_be_taken_up_again(
 
 @pytest.fixture
 def slower() -> Iterator[Hub]:
-    """A hub that takes a quarter of a minute for each file."""
-    with Hub(sizes=(SIZE, SIZE), throttle=200_000) as hub:
+    """A hub that takes some seconds for each file."""
+    with Hub(sizes=(SIZE, SIZE), throttle=400_000) as hub:
         yield hub
 
 
