@@ -60,6 +60,7 @@ run: $(READY) ## the daemon in the foreground, on the scratch ComfyUI tree .scra
 .PHONY: trial
 trial: $(READY) ## the long trials: traps of the hubs, kill -9 fifty times, and what else is marked trial
 	$(PY) scripts.resolve_trial
+	$(PY) scripts.fault_matrix
 	$(PY) pytest -m trial --timeout 3600 $(ARGS)
 
 .PHONY: bench
