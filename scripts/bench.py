@@ -1,7 +1,7 @@
 """How fast the daemon is and how quiet: the figures of the README, measured again.
 
     python scripts/bench.py [drops] [idle] [burst] [start] [analyze] [hash] [cache]
-        [sweep] [idle-large] [download]
+        [resolve] [sweep] [idle-large] [download]
 
 Each figure is printed with what it is compared with in the same run.
 """
@@ -29,6 +29,7 @@ from comfywatchman.demo.templates import Template, Templates  # noqa: E402 - the
 from scripts.bench_download import download  # noqa: E402 - the path comes first
 from scripts.bench_parsing import analyze  # noqa: E402 - the path comes first
 from scripts.hashing import caching, hashing  # noqa: E402 - the path comes first
+from scripts.resolving import resolving  # noqa: E402 - the path comes first
 from scripts.sweeping import idle_large, sweeping  # noqa: E402 - the path comes first
 from tests.stories.daemon import Daemon, Tree, start  # noqa: E402 - the path comes first
 
@@ -272,6 +273,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     "analyze": analyze,
     "hash": hashing,
     "cache": caching,
+    "resolve": resolving,
     "download": download,
 }
 

@@ -3,16 +3,15 @@
     python scripts/fuzz.py [CASES] [--seed N] [--keep DIRECTORY]
 
 Seeds are official templates, the media of the tests and, where it is there, ``../shared/corpus``.
-Most cases are read in this process, under a time limit; one in ten by the child process, as
-the daemon does it. What is measured is processor time, since the machine may have other work.
+Most cases are read in this process, under a time limit, compared with an inventory, stored as the
+daemon stores them and told in every format; one in ten is read by the child process, as the daemon
+does it. What is measured is processor time, since the machine may have other work.
 Ends with status 1 if anything crashed, hung, took over a second or more memory than it may.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import json
 import os
 import random
 import resource
@@ -20,37 +19,40 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from comfywatchman.analyze.compare import compare  # noqa: E402 - the path comes first
 from comfywatchman.analyze.formats import Limits, read_workflow  # noqa: E402 - the path comes first
 from comfywatchman.analyze.loaders import Tables  # noqa: E402 - the path comes first
-from comfywatchman.domain.references import WorkflowContent  # noqa: E402 - the path comes first
+from comfywatchman.domain.references import Analysis, WorkflowContent  # noqa: E402 - the path comes first
 from comfywatchman.parsing.parser import Parser  # noqa: E402 - the path comes first
 from comfywatchman.parsing.tables import shipped_tables  # noqa: E402 - the path comes first
 from comfywatchman.parsing.wire import Answer  # noqa: E402 - the path comes first
+from comfywatchman.report import render  # noqa: E402 - the path comes first
+from comfywatchman.state.coding import dumps, loads  # noqa: E402 - the path comes first
+from scripts.mutants import mutant  # noqa: E402 - the path comes first
+from tests.analyze.comparing import EXTRA, FOLDERS, MODELS, ONE, Shelf, file  # noqa: E402 - the path comes first
 
 MEDIA = ROOT / "tests/analyze/media"
 CORPUS = ROOT / "../shared/corpus"
 LARGEST_SEED = 400_000
 """Bytes: larger ones are slow to change and find no more."""
 
-LARGEST_CASE = 2_000_000
-"""Bytes: that a huge file takes its time is another question, which the bench asks."""
-
 SLOW_SECONDS = 1.0
 STUCK_SECONDS = 20.0
 _ONE_BY_CHILD = 10
+_MOST_TOLD = 50
+"""Failures that are printed; all of them are kept."""
 
 
 @dataclass
@@ -90,160 +92,6 @@ def _templates() -> Iterator[Path]:
     yield from Path(comfyui_workflow_templates_json.__file__).parent.rglob("*.json")
 
 
-# -- changing files
-
-
-def mutant(chosen: random.Random, files: Sequence[bytes]) -> bytes:
-    """Return a damaged or invented file."""
-    seed = chosen.choice(files)
-    if seed[:1] in {b"{", b"["} and chosen.random() < 0.7:
-        changed = _changed_json(chosen, seed)
-        if changed is not None and len(changed) < LARGEST_CASE:
-            return changed
-    data = bytearray(seed)
-    for _ in range(chosen.choice((1, 1, 2, 4, 16))):
-        chosen.choice(_DAMAGES)(chosen, data)
-    if chosen.random() < 0.05:
-        other = chosen.choice(files)
-        data += other[chosen.randrange(len(other) or 1) :]
-    return bytes(data)
-
-
-def _spot(chosen: random.Random, data: bytearray, longest: int) -> slice:
-    """Return a stretch; half of them near the beginning, where headers are."""
-    end = len(data) if chosen.random() < 0.5 else min(len(data), 256)
-    start = chosen.randrange(end) if end else 0
-    return slice(start, start + chosen.randrange(1, longest + 1))
-
-
-def _flip(chosen: random.Random, data: bytearray) -> None:
-    if data:
-        data[_spot(chosen, data, 1).start] ^= 1 << chosen.randrange(8)
-
-
-def _overwrite(chosen: random.Random, data: bytearray) -> None:
-    spot = _spot(chosen, data, 1)
-    width = chosen.choice((1, 2, 4, 8))
-    number = chosen.choice((0, 1, (1 << 8 * width) - 1, 1 << (8 * width - 1), 127, len(data)))
-    number &= (1 << 8 * width) - 1
-    data[spot.start : spot.start + width] = number.to_bytes(width, chosen.choice(("big", "little")))
-
-
-def _cut(chosen: random.Random, data: bytearray) -> None:
-    del data[_spot(chosen, data, 64)]
-
-
-def _break_off(chosen: random.Random, data: bytearray) -> None:
-    del data[_spot(chosen, data, 1).start :]
-
-
-def _repeat(chosen: random.Random, data: bytearray) -> None:
-    spot = _spot(chosen, data, 256)
-    data[spot.start : spot.start] = data[spot] * chosen.choice((1, 2, 50))
-
-
-def _noise(chosen: random.Random, data: bytearray) -> None:
-    data[_spot(chosen, data, 8)] = chosen.randbytes(chosen.randrange(1, 16))
-
-
-_DAMAGES: tuple[Callable[[random.Random, bytearray], None], ...] = (
-    _flip, _overwrite, _overwrite, _cut, _break_off, _repeat, _noise,
-)  # fmt: skip
-
-
-def _changed_json(chosen: random.Random, seed: bytes) -> bytes | None:
-    try:
-        value = json.loads(seed)
-    except ValueError:
-        return None
-    places = list(_places(value))
-    for _ in range(chosen.choice((1, 2, 5, 20))):
-        if places:
-            holder, key = chosen.choice(places)
-            if _is_there(holder, key):
-                _change(chosen, holder, key, value, places)
-    try:
-        return json.dumps(value).encode("utf-8", "surrogatepass")
-    except (ValueError, RecursionError):  # a part was put into itself
-        return None
-
-
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    stack = [value]
-    while stack:
-        here = stack.pop()
-        keys: Any = here if isinstance(here, dict) else range(len(here))
-        for key in keys:
-            yield here, key
-            if isinstance(here[key], dict | list):
-                stack.append(here[key])
-
-
-def _is_there(holder: Any, key: Any) -> bool:
-    return key in holder if isinstance(holder, dict) else key < len(holder)
-
-
-def _change(
-    chosen: random.Random, holder: Any, key: Any, root: Any, places: Sequence[tuple[Any, Any]]
-) -> None:
-    match chosen.randrange(7):
-        case 0:
-            holder.pop(key)
-        case 6 if isinstance(root, dict):
-            _tangle(chosen, root)
-        case 1:
-            other, where = chosen.choice(places)
-            holder[key] = copy.deepcopy(other[where]) if _is_there(other, where) else None
-        case 2 if isinstance(root, dict):
-            definitions = root.get("definitions")
-            holder[key] = _any_id(definitions) or _odd(chosen)
-        case 3 if isinstance(holder, list):
-            holder.extend(holder[: chosen.choice((1, 50))])
-        case _:
-            holder[key] = _odd(chosen)
-
-
-def _tangle(chosen: random.Random, root: dict[str, Any]) -> None:
-    """Put subgraphs into each other and into many places, and links into circles."""
-    nodes = root.get("nodes")
-    definitions = root.get("definitions")
-    inside = definitions.get("subgraphs") if isinstance(definitions, dict) else None
-    if not isinstance(nodes, list) or not isinstance(inside, list) or not inside:
-        root["definitions"] = {"subgraphs": [
-            {"id": f"d{at}", "nodes": [{"id": n, "type": f"d{chosen.randrange(8)}"}
-                                       for n in range(chosen.choice((1, 2, 5)))]}
-            for at in range(8)
-        ]}  # fmt: skip
-        if isinstance(nodes, list):
-            nodes.append({"id": "tangle", "type": "d0"})
-        return
-    known = [each["id"] for each in inside if isinstance(each, dict) and "id" in each]
-    for each in [*inside, root]:
-        held = each.get("nodes") if isinstance(each, dict) else None
-        if isinstance(held, list) and known:
-            held.extend({"id": -at, "type": chosen.choice(known)} for at in range(1, 4))
-
-
-def _any_id(definitions: Any) -> Any:
-    try:
-        return definitions["subgraphs"][0]["id"]
-    except (TypeError, KeyError, IndexError):
-        return None
-
-
-def _odd(chosen: random.Random) -> Any:
-    nested: Any = 1
-    for _ in range(chosen.choice((1, 30, 190))):
-        nested = [nested] if chosen.random() < 0.5 else {"nodes": nested}
-    return chosen.choice(
-        (None, True, -1, 0, 1e308, -1e308, float("nan"), float("inf"), 1 << 80, "", "\ud800", "4",
-         [], {}, nested, "x" * 5000, "embedding:" * 300, "<lora:" * 300, "a.safetensors",
-         "C:\\x.pt", "../../x.ckpt", [[]] * 3000,
-         {"type": "LoraLoader", "widgets_values": ["a.pt"] * 3000},
-         "https://u:p@h/?token=" + "a" * 40, "[](http://" * 300, -10, -20, [["-1", "x"]] * 200),
-    )  # fmt: skip
-
-
 # -- reading them
 
 
@@ -278,10 +126,30 @@ def _read_here(outcome: Outcome, data: bytes, tables: Tables, limits: Limits) ->
         with _limited():
             content = read_workflow(BytesIO(data), "case", tables, limits, findings=True)
             msgspec.msgpack.encode(Answer(content))  # as the child sends it
+            tell(content)
         _noted(outcome, content, data)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
         outcome.crashes.append((f"{type(error).__name__}: {error}", data))
     _timed(outcome, time.process_time() - began, data)
+
+
+HERE = Shelf(
+    [
+        file(MODELS / "loras/sub/a.safetensors", sha256=ONE),
+        file(EXTRA / "A.safetensors", size=9),
+        file(MODELS / "checkpoints/a.safetensors", whole=False),
+    ]
+)
+"""A few files under names that the cases have."""
+
+
+def tell(content: WorkflowContent) -> None:
+    """Do what is done with what a file says: compare it, store it, report it."""
+    analysis = Analysis(Path("case"), "", content, compare(content, FOLDERS, HERE, separator="/"))
+    loads(dumps(analysis), Analysis)
+    report = render.report_of([analysis], with_candidates=False)
+    for way in (render.to_json, render.to_text, render.to_markdown, render.to_html):
+        way(report)
 
 
 def _read_by_child(outcome: Outcome, parser: Parser, data: bytes) -> None:
@@ -368,10 +236,12 @@ def main() -> int:
     print("answers:", ", ".join(f"{name} {count}" for name, count in outcome.answers.most_common()))
     failed = [*outcome.crashes, *((f"{took:.1f} s", data) for took, data in outcome.slow)]
     for number, (what, data) in enumerate(failed):
-        print(f"FAILED: {what} ({len(data)} bytes)")
+        if number < _MOST_TOLD:
+            print(f"FAILED: {what} ({len(data)} bytes)")
         if given.keep is not None:
             given.keep.mkdir(parents=True, exist_ok=True)
             (given.keep / f"case-{number}").write_bytes(data)
+    print("FAILED" if failed else "nothing failed", f"({len(failed)})")
     return 0 if outcome.sound else 1
 
 

@@ -11,12 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from comfywatchman.daemon.parts import Asking
 from comfywatchman.disk.structure import examine
 from comfywatchman.domain.candidates import Candidate, Resolution, Wanted
 from comfywatchman.domain.errors import (
@@ -28,13 +27,14 @@ from comfywatchman.domain.files import Expected, Measured, ShortHash
 from comfywatchman.domain.secrets import Secret
 from comfywatchman.net.asking import Net
 from comfywatchman.net.policy import HostToken, NetPolicy
-from comfywatchman.resolve.asking import Answer
+from comfywatchman.pipeline.questions import Asking, Question, Questions
 from comfywatchman.resolve.backend import SearchBackend, ask
 from comfywatchman.resolve.catalog import Catalog
 from comfywatchman.resolve.local_cache import LocalHubCache
 from comfywatchman.resolve.ranking import choose
 from comfywatchman.resolve.room import backends_of, publisher_of
 from comfywatchman.resolve.urls import Endpoints
+from comfywatchman.state.answers import Answers
 
 STANDIN = Path(__file__).resolve().parents[1] / "../shared/standin"
 
@@ -66,20 +66,6 @@ def stand_in(cache: Path, templates: Path | None = None) -> Iterator[Any]:
         yield hubs
 
 
-@dataclass
-class Remembered:
-    """An `Ask` that puts each question once, as the cache around the room does."""
-
-    asking: Asking
-    answers: dict[tuple[object, ...], Answer] = field(default_factory=dict)
-
-    def __call__(self, method: str, url: str, **more: Any) -> Answer:
-        question = (method, url, repr(sorted(more.items())))
-        if question not in self.answers:
-            self.answers[question] = self.asking(method, url, **more)
-        return self.answers[question]
-
-
 class Room:
     """The resolve room against the hubs, with or without tokens; for one thread."""
 
@@ -90,6 +76,7 @@ class Room:
         tokens: tuple[str, ...] = (),
         catalog: Catalog | None = None,
         read_timeout: float = 10.0,
+        cache: Path | None = None,
     ) -> None:
         urls: Mapping[str, str] = hubs.urls
         self.endpoints = Endpoints(urls["hf"], urls["civitai"], urls["web"])
@@ -105,7 +92,9 @@ class Room:
             "huggingface.co" if token.startswith("hf_") else "civitai.com" for token in tokens
         }
         self.net = Net(self.policy)
-        self.ask = Remembered(Asking(self.net))
+        self.asked: list[Question] = []
+        self.answers = Answers(cache, 64 << 20)
+        self.ask = Questions(Asking(self.net), self.answers, watch=self.asked.append)
         self.publisher = publisher_of(self.ask, self.endpoints)
         room = backends_of(
             self.ask,
@@ -146,8 +135,14 @@ class Room:
         wrong = Expected(source.size, source.sha256).broken_promise(measured) or found.problem
         return VerificationFailed.code if wrong else "verified"
 
+    @property
+    def questions(self) -> int:
+        """How many were put to a hub; what was answered before is not."""
+        return sum(question.how != "known" for question in self.asked)
+
     def close(self) -> None:
         self.net.close()
+        self.answers.close()
 
 
 # -- the traps
@@ -371,7 +366,7 @@ def tried(trap: Trap, hubs: Any) -> Verdict:
     room = Room(hubs, tokens=trap.tokens)
     try:
         resolution = room.resolve(trap.wanted(hubs))
-        questions = len(room.ask.answers)
+        questions = room.questions
         then = room.fetch(resolution.chosen[0]) if trap.then and resolution.chosen else ""
     finally:
         room.close()

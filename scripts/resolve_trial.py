@@ -83,7 +83,7 @@ def scored(hubs: Any, every: list[Name]) -> Score:
             chosen = resolution.chosen[0].sha256 if resolution.chosen else None
             if chosen is not None and {chosen} != same[name.folder, name.name]:
                 score.wrong.append(f"{name.folder}/{name.name}")
-        score.questions = len(room.ask.answers)
+        score.questions = room.questions
     finally:
         room.close()
     return score

@@ -47,6 +47,8 @@ class Share:
     """What opening this file is answered with."""
     hangs: bool = False
     """Nothing is answered any more, until this is set back."""
+    age: float = 0.0
+    """Seconds by which every file is told to be older than it is."""
     asked: int = 0
     _nodes: dict[int, Path] = field(default_factory=dict)
     _numbers: dict[Path, int] = field(default_factory=dict)
@@ -158,14 +160,14 @@ class Share:
         return answer(about, node, argument)
 
     def _lookup(self, path: Path, _node: int, _argument: bytes) -> bytes:
-        attributes = _attributes(path)
+        attributes = _attributes(path, self.age)
         number = self._numbers.setdefault(path, len(self._numbers) + 1)
         self._nodes[number] = path
         # Nothing is kept by the kernel, so that every fault shows at once.
         return _ENTRY.pack(number, 0, 0, 0, 0, 0) + attributes
 
     def _getattr(self, path: Path, _node: int, _argument: bytes) -> bytes:
-        return struct.pack("<QII", 0, 0, 0) + _attributes(path)
+        return struct.pack("<QII", 0, 0, 0) + _attributes(path, self.age)
 
     def _readlink(self, path: Path, _node: int, _argument: bytes) -> bytes:
         return os.fsencode(path.readlink())
@@ -215,9 +217,10 @@ class Share:
         )
 
 
-def _attributes(path: Path) -> bytes:
+def _attributes(path: Path, age: float) -> bytes:
     seen = path.lstat()
-    times = (seen.st_atime_ns, seen.st_mtime_ns, seen.st_ctime_ns)
+    younger = int(age * 1e9)
+    times = [t - younger for t in (seen.st_atime_ns, seen.st_mtime_ns, seen.st_ctime_ns)]
     return _ATTR.pack(
         seen.st_ino,
         seen.st_size,

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from comfywatchman.analyze import hints
+from comfywatchman.analyze.directories import by_directory
 from comfywatchman.analyze.names import unsafe
+from comfywatchman.analyze.offered import not_offered, parts_lacking, searched, with_other_suffix
 from comfywatchman.analyze.shelf import Library, Promise, Row, Shelf, basename, differ, promise_of
+from comfywatchman.analyze.slashes import checked_slashes
 from comfywatchman.analyze.text import has_model_suffix, stem
 from comfywatchman.domain.errors import Trouble, UnsafeName
-from comfywatchman.domain.files import Folders
+from comfywatchman.domain.files import Folders, ModelFile, alike
 from comfywatchman.domain.references import (
     Finding,
     Hint,
@@ -19,7 +22,6 @@ from comfywatchman.domain.references import (
     ModelReference,
     ReferenceState,
     WorkflowContent,
-    Writing,
 )
 
 
@@ -37,10 +39,8 @@ def compare(
 def _finding(reference: ModelReference, shelf: Shelf) -> Finding:
     wrong = unsafe(reference.name)
     match reference.lookup:
-        case Lookup.DYNAMIC:
-            finding = Finding(reference, ReferenceState.DYNAMIC)
-        case Lookup.AUTODOWNLOAD:
-            finding = Finding(reference, ReferenceState.AUTODOWNLOAD)
+        case Lookup.DYNAMIC | Lookup.AUTODOWNLOAD:
+            finding = Finding(reference, ReferenceState(reference.lookup.value))
             rows = [] if wrong else shelf.rows(shelf.library.named(basename(reference.name)))
             for row in _exact(reference, rows):
                 finding = _here(reference, row)
@@ -48,12 +48,12 @@ def _finding(reference: ModelReference, shelf: Shelf) -> Finding:
         case _ if wrong is not None:
             trouble = _unsafe_name(reference, wrong)
             finding = Finding(reference, ReferenceState.MISSING, trouble=trouble)
-        case Lookup.STEM:
+        case Lookup.STEM | Lookup.BASENAME:
             finding = _by_stem(reference, shelf)
         case Lookup.DIRECTORY:
-            finding = _by_directory(reference, shelf)
+            finding = by_directory(reference, shelf)
         case _:
-            finding = _by_name(reference, shelf)
+            finding = not_offered(reference, shelf) or _by_name(reference, shelf)
     return finding
 
 
@@ -87,7 +87,7 @@ def _exact(reference: ModelReference, rows: Sequence[Row]) -> list[Row]:
     """
     if reference.folder is None:
         return _each_file(row for row in rows if row.name == reference.name)
-    for folder in _searched(reference):
+    for folder in searched(reference):
         hits = [row for row in rows if row.named_in(folder) == reference.name]
         if hits:
             return _each_file(hits)
@@ -101,7 +101,7 @@ def _literal(reference: ModelReference, shelf: Shelf) -> list[Row]:
     rows = shelf.rows(shelf.library.named(basename(reference.raw)))
     return [
         row
-        for folder in _searched(reference)
+        for folder in searched(reference)
         for row in rows
         if row.named_in(folder) == reference.raw
     ]
@@ -115,20 +115,23 @@ def _each_file(rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _searched(reference: ModelReference) -> tuple[str, ...]:
-    return (*((reference.folder,) if reference.folder is not None else ()), *reference.also_folders)
-
-
 def _here(reference: ModelReference, row: Row) -> Finding:
-    state = ReferenceState.PRESENT if row.file.whole else ReferenceState.ARRIVING
+    file = row.file
     return Finding(
         reference,
-        state,
-        row.file.path,
-        row.file.size,
-        row.file.sha256,
-        found_in=_seen(row, _searched(reference))[0],
+        _state_of(file),
+        file.path,
+        file.size,
+        file.sha256,
+        found_in=_seen(row, searched(reference))[0],
+        hint=hints.unusable(file),
     )
+
+
+def _state_of(file: ModelFile) -> ReferenceState:
+    if file.damaged:
+        return ReferenceState.MISSING
+    return ReferenceState.PRESENT if file.whole else ReferenceState.ARRIVING
 
 
 def _in_place(reference: ModelReference, hits: Sequence[Row], shelf: Shelf) -> Finding:
@@ -136,10 +139,13 @@ def _in_place(reference: ModelReference, hits: Sequence[Row], shelf: Shelf) -> F
     opened = hits[0]
     found = _here(reference, opened)
     shadowed = [row for row in hits[1:] if row.folder == opened.folder and _other(row, opened)]
-    hint = _doubt(reference, opened, shadowed, shelf)
+    lacking = parts_lacking(opened, shelf) if found.state is ReferenceState.PRESENT else None
+    if lacking is not None:
+        return replace(found, state=ReferenceState.MISSING, trouble=lacking)
+    hint = found.hint or _doubt(reference, opened, shadowed, shelf)
     if hint is not None or shadowed:
         found = replace(found, hint=hint, shadows=tuple(row.file.path for row in shadowed))
-    return _checked_slashes(found, shelf.as_listed(reference.name))
+    return checked_slashes(found, shelf.as_listed(reference.name))
 
 
 def _other(row: Row, opened: Row) -> bool:
@@ -160,37 +166,18 @@ def _doubt(
     return hints.shadowed(opened.file, different[0]) if different else None
 
 
-def _checked_slashes(found: Finding, listed: str) -> Finding:
-    """Return the row of a file that is in place, or say that a widget has another system's slashes.
-
-    ComfyUI compares with its list as text, so it refuses such a workflow (value_not_in_list).
-    """
-    reference = found.reference
-    if reference.raw == listed and not reference.also_written:
-        return found
-    written = (Writing(reference.node, reference.raw), *reference.also_written)
-    arriving = found.state is ReferenceState.ARRIVING
-    return replace(
-        found,
-        state=ReferenceState.ARRIVING if arriving else ReferenceState.ELSEWHERE,
-        spelling=listed,
-        hint=hints.other_slash(
-            reference, listed, [each for each in written if each.raw != listed], found.hint
-        ),
-    )
-
-
 def _anywhere(reference: ModelReference, rows: Sequence[Row], shelf: Shelf) -> Finding:
     """Take any file of that name, where nobody says which folder the node reads."""
     promise, distance = promise_of(reference), _distance(reference, _same)
     ranked = sorted(
         rows, key=lambda row: (not promise.kept(row.file), not row.file.whole, distance(row))
     )
-    hint = hints.found_in(reference, [_spelled(row) for row in ranked])
-    found = replace(_here(reference, ranked[0]), hint=hint)
+    found = _here(reference, ranked[0])
+    if found.hint is None:
+        found = replace(found, hint=hints.found_in(reference, [_spelled(row) for row in ranked]))
     if ranked[0].name != reference.name:
         return found
-    return _checked_slashes(found, shelf.as_listed(reference.name))
+    return checked_slashes(found, shelf.as_listed(reference.name))
 
 
 # -- somewhere else
@@ -217,10 +204,12 @@ def _elsewhere(
     right = [row for row in promise.rows(shelf) if row.file.whole]
     if right:
         return _told(reference, min(right, key=distance), shelf, plain)
-    named = [row for row in rows if not promise.broken(row.file)]
+    named = [row for row in rows if not promise.broken(row.file) and not row.file.damaged]
     whole = [row for row in named if row.file.whole]
     if not named:
-        return _missing(reference, sorted(rows, key=distance), promise)
+        others = [row for row in rows if promise.broken(row.file)]
+        missing = _missing(reference, sorted(others, key=distance), promise)
+        return with_other_suffix(missing, shelf)
     nearest = _nearest(whole or named, distance)
     if whole and differ([row.file for row in nearest]):
         hint = hints.several(reference, [(_spelled(row), row.file) for row in nearest])
@@ -237,7 +226,7 @@ _Distance = tuple[bool, bool, bool, bool]
 
 
 def _distance(reference: ModelReference, plain: _Plain) -> Callable[[Row], _Distance]:
-    folders = _searched(reference)
+    folders = searched(reference)
     wanted = plain(reference.name)
     base = basename(wanted)
 
@@ -245,9 +234,9 @@ def _distance(reference: ModelReference, plain: _Plain) -> Callable[[Row], _Dist
         folder, listed = _seen(row, folders)
         name = plain(listed)
         return (
-            basename(name).lower() != base.lower(),
+            alike(basename(name)) != alike(base),
             folder not in folders,
-            name.lower() != wanted.lower(),
+            alike(name) != alike(wanted),
             basename(name) != base,
         )
 
@@ -269,9 +258,10 @@ def _nearest(rows: Sequence[Row], distance: Callable[[Row], _Distance]) -> list[
 
 
 def _told(reference: ModelReference, row: Row, shelf: Shelf, plain: _Plain) -> Finding:
-    folder, name = _seen(row, _searched(reference))
-    short = stem(name) if plain is stem and not has_model_suffix(reference.name) else name
-    spelling = shelf.as_listed(short)
+    folder, name = _seen(row, searched(reference))
+    bare = plain is stem and not has_model_suffix(reference.name)
+    tagged = bare and reference.how != "a1111-text"  # which no widget holds: a loader lists it
+    spelling = shelf.as_listed(_shortest(reference, name) if tagged else name)
     whole = row.file.whole
     return Finding(
         reference,
@@ -285,20 +275,39 @@ def _told(reference: ModelReference, row: Row, shelf: Shelf, plain: _Plain) -> F
             _relation(reference, folder, name, plain),
             reference,
             hints.Spot(folder, spelling, row.file.path, whole=whole),
-            shelf.goes_to(reference),
-            readable=folder in _searched(reference),
+            shelf.goes_to(reference, PurePosixPath(name).suffix if bare else ""),
+            readable=folder in searched(reference),
         ),
     )
 
 
 def _relation(reference: ModelReference, folder: str, name: str, plain: _Plain) -> Hint:
     """Say how the name that a file has differs from the one that is asked for."""
-    wanted, found = plain(reference.name).lower(), plain(name).lower()
-    if basename(found) != basename(wanted):
+    wanted, found = plain(reference.name), plain(name)
+    if alike(basename(found)) != alike(basename(wanted)):
         return Hint.SAME_BYTES
-    if folder not in _searched(reference):
+    if folder not in searched(reference):
         return Hint.WRONG_FOLDER
-    return Hint.OTHER_CASE if found == wanted else Hint.OTHER_SUBFOLDER
+    if plain is stem:  # a name that ends the listed one is enough
+        found = _end(found, wanted)
+        if found == wanted:
+            return Hint.OTHER_SUFFIX
+    if alike(found) != alike(wanted):
+        return Hint.OTHER_SUBFOLDER
+    return Hint.OTHER_CASE if found.casefold() == wanted.casefold() else Hint.OTHER_UNICODE
+
+
+def _shortest(reference: ModelReference, name: str) -> str:
+    """Return how a text has to name a file that is listed as *name*, and no longer than it must."""
+    if reference.lists and not name.endswith(reference.lists):
+        return name
+    end = _end(stem(name), reference.name)
+    return end if alike(end) == alike(reference.name) else stem(name)
+
+
+def _end(name: str, wanted: str) -> str:
+    """Return so many of the last parts of *name* as *wanted* has."""
+    return "/".join(name.split("/")[-(wanted.count("/") + 1) :])
 
 
 def _spelled(row: Row) -> str:
@@ -321,12 +330,13 @@ def _by_stem(reference: ModelReference, shelf: Shelf) -> Finding:
     rows = shelf.rows(files)
     hits = [
         row
-        for folder in _searched(reference)
+        for folder in searched(reference)
         for row in rows
-        if reference.name in _tails(row.named_in(folder) or "")
+        if _ends(reference, row.named_in(folder) or "")
     ]
     if hits:
-        return _found_by_stem(reference, _each_file(hits), shelf)
+        as_written = [row for row in hits if _is_as_written(reference, row)]
+        return _found_by_stem(reference, _each_file(as_written or hits), shelf)
     return _elsewhere(reference, rows, shelf, stem)
 
 
@@ -341,26 +351,30 @@ def _found_by_stem(reference: ModelReference, hits: Sequence[Row], shelf: Shelf)
     found = _here(reference, chosen)
     if promise.broken(chosen.file):
         found = replace(found, hint=hints.other_bytes(chosen.file, promise.words, None))
-    elif not promise.kept(chosen.file) and differ([row.file for row in ranked]):
+    elif (
+        found.hint is None
+        and not promise.kept(chosen.file)
+        and differ([row.file for row in ranked])
+    ):
         hint = hints.several(reference, [(_spelled(row), row.file) for row in ranked])
         found = replace(found, hint=hint)
     if shelf.separator != "/" or reference.how == "a1111-text":
         return found  # Windows opens both spellings, and another program's text is in no widget
-    return _checked_slashes(found, reference.name)
+    return checked_slashes(found, reference.name)
 
 
-def _tails(name: str) -> set[str]:
-    """Return every way to write a listed name without leading folders, with and without suffix."""
-    parts = name.split("/")
-    tails = ["/".join(parts[at:]) for at in range(len(parts))]
-    return {*tails, *map(stem, tails)}
+def _is_as_written(reference: ModelReference, row: Row) -> bool:
+    """Whether a file has the very name, subfolder included, which goes before all others."""
+    written = any(row.named_in(folder) == reference.name for folder in searched(reference))
+    return written and reference.lookup is Lookup.BASENAME
 
 
-def _by_directory(reference: ModelReference, shelf: Shelf) -> Finding:
-    for folder in _searched(reference):
-        for root in shelf.folders.folder(folder).roots:
-            path = root / PurePosixPath(reference.name)
-            if shelf.library.holds_directory(path):
-                found = Finding(reference, ReferenceState.PRESENT, path, found_in=folder)
-                return _checked_slashes(found, shelf.as_listed(reference.name))
-    return Finding(reference, ReferenceState.MISSING)
+def _ends(reference: ModelReference, name: str) -> bool:
+    """Whether a listed name is the one asked for, leading folders and the suffix aside."""
+    by_base = reference.lookup is Lookup.BASENAME
+    wanted = basename(reference.name) if by_base else reference.name
+    end = _end(name, wanted)
+    if wanted == end:
+        return True
+    tried = not reference.lists or end.endswith(reference.lists)
+    return tried and (wanted == stem(end) or (by_base and stem(wanted) == stem(end)))

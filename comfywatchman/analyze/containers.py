@@ -20,7 +20,7 @@ _SIGNS = re.compile(
     rb"(?P<png>\x89PNG\r\n\x1a\n)|(?P<jpeg>\xff\xd8\xff)|(?P<flac>fLaC)|(?P<ogg>OggS)|(?P<glb>glTF)"
     rb"|(?P<webm>\x1a\x45\xdf\xa3)|(?P<webp>RIFF.{4}WEBP)"
     rb"|(?P<mp3>ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb])"  # layer III; a UTF-16 text begins otherwise
-    rb"|(?P<avif>.{4}ftyp(?:avif|avis|heic|heix|mif1|msf1))"
+    rb"|(?P<avif>.{4}ftyp(?:avif|avis|avio|miaf|heic|heix|mif1|msf1))"
     rb"|(?P<mp4>.{4}(?:ftyp|moov|mdat|wide|free|skip|pnot))"  # QuickTime without a brand
     rb"|(?P<safetensors>.{4}\0{4}\{)"  # a header of less than 4 GiB, and its first byte
     rb"|(?P<svg>(?:\xef\xbb\xbf)?\s*<(?:svg|[?!].*?<svg))",
@@ -125,7 +125,7 @@ def _json(file: BinaryIO, limits: Limits) -> Sequence[Text]:
     size = file.seek(0, 2)
     if size > limits.max_bytes:
         raise WorkflowTooLarge(
-            f"The file is larger than {limits.max_bytes} bytes.",
+            f"The file is larger than {limits.max_bytes >> 20} MiB ({limits.max_bytes:,} bytes).",
             remedy="No real workflow is; look where the file comes from.",
         )
     file.seek(0)

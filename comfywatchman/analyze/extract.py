@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfywatchman.analyze.guesses import folder_by_value, guessed_folder
@@ -19,7 +19,7 @@ from comfywatchman.analyze.text import (
     names_a_model,
     records,
 )
-from comfywatchman.analyze.values import CHOSEN, Found, Unknown
+from comfywatchman.analyze.values import CHOSEN, Answer, Found, Unknown
 from comfywatchman.analyze.versions import placed_rules
 from comfywatchman.analyze.views import Key, View
 from comfywatchman.domain.references import Lookup, ShortHash
@@ -36,6 +36,9 @@ _TAE_VIDEO = frozenset(
     {"taehv", "lighttaew2_2", "lighttaew2_1", "lighttaehy1_5", "taeltx_2", "taeh3"}
 )
 """Video decoders that are one file, read from vae_approx."""
+
+_TRIED_FOR_EMBEDDINGS = (".safetensors", ".pt", ".bin")
+"""What ComfyUI tries behind a name in a prompt, in this order (comfy/sd1_clip.py, load_embed)."""
 
 _SHOWS = re.compile(r"(?i)(?<![a-z])(show|display|preview)|ShowText|ShowAny")
 """Nodes that show text: what stands in them was computed, it asks for nothing."""
@@ -69,6 +72,15 @@ class Mention:
     how: str
     short_hashes: tuple[ShortHash, ...] = ()
     """Only where the text of another program gives some."""
+    lists: tuple[str, ...] = ()
+    marker: str | None = None
+
+    @property
+    def listed(self) -> bool:
+        """Whether the node would offer, or find, a file of this name."""
+        if not self.lists or self.lookup is not Lookup.FILE:
+            return True
+        return self.raw.lower().endswith(self.lists)
 
     @property
     def name(self) -> str:
@@ -90,7 +102,7 @@ def mentions(views: Iterable[View], tables: Tables) -> Iterator[Mention]:
                 yield from reader.listed(rule, used)
             yield from reader.unlisted(used)
         elif node_type in tables.core:
-            yield from _Reader(view, ()).unlisted(used)
+            yield from _Reader(view, (), names=not _only_tells(node_type)).unlisted(used)
         elif _SHOWS.search(node_type) is None:
             reader = _Reader(view, (), names=not _only_tells(node_type))
             yield from reader.unlisted(used)
@@ -121,15 +133,23 @@ class _Reader:
             used.add(key)
         if rule.kind == "unread":
             return
-        answer = self.view.value(key, rule.spot.name)
         on = self._on(rule)
+        found = self._asked(rule, key, on=on is not False)
+        if on is None:
+            found = (replace(each, lookup=Lookup.DYNAMIC) for each in found)
+        yield from found
+
+    def _asked(self, rule: Rule, key: Key | None, *, on: bool) -> Iterator[Mention]:
+        answer = self.view.value(key, rule.spot.name)
         if rule.lookup is Lookup.DYNAMIC:
             yield self._dynamic(rule, on=on)
         elif rule.kind == "tags":
             if isinstance(answer, Found) and isinstance(answer.value, str):
-                for name in loras(answer.value):
-                    yield self._mention(rule.folders, name, rule.spot.name, rule, on=on)
+                yield from self._tags(rule, answer.value, on=on)
                 yield from self._embeddings(answer.value, rule.spot.name)
+            elif answer is Unknown.DYNAMIC:
+                for text in self.view.texts_before(key, rule.spot.name):
+                    yield from self._tags(rule, text, on=on)
         elif answer is Unknown.DYNAMIC:
             if rule.lookup is not Lookup.AUTODOWNLOAD:
                 yield self._dynamic(rule, on=on)
@@ -138,11 +158,18 @@ class _Reader:
             if value is not None:
                 yield from self._named(rule, value, answer.how, on=on)
 
+    def _tags(self, rule: Rule, text: str, *, on: bool) -> Iterator[Mention]:
+        for name in loras(text):
+            yield self._mention(rule.folders, name, rule.spot.name, rule, on=on)
+
     def _named(self, rule: Rule, value: str, where: str, *, on: bool) -> Iterator[Mention]:
         suffixed = has_model_suffix(value)
         if is_sentinel(value) or ("\n" in value and not suffixed) or len(value) > _LONGEST_PATH:
             return
         if rule.only_suffixed and not suffixed:
+            return
+        if rule.kind == "part" and not suffixed:
+            yield self._dynamic(rule, on=on)
             return
         how = where if where != "widget" else rule.how
         if "vae" in rule.folders and value in _TAESD:
@@ -151,7 +178,7 @@ class _Reader:
                     ("vae_approx",), f"{value}_{half}", rule.spot.name, Lookup.STEM, how, on=on
                 )
             return
-        if rule.lookup is Lookup.FILE and not suffixed and is_other_text(value):
+        if rule.lookup is Lookup.FILE and not suffixed and not rule.lists and is_other_text(value):
             return
         folders = rule.folders
         if "vae" in folders and value.rpartition(".")[0] in _TAE_VIDEO:
@@ -159,7 +186,9 @@ class _Reader:
         lookup = rule.lookup
         if lookup is Lookup.DIRECTORY and suffixed:
             lookup = Lookup.FILE
-        yield self._made(folders, value, rule.spot.name, lookup, how, on=on)
+        yield self._made(
+            folders, value, rule.spot.name, lookup, how, on=on, lists=rule.lists, marker=rule.marker
+        )
 
     def _rows(self, rule: Rule, used: set[Key]) -> Iterator[Mention]:
         for key, name, value in self.view.loose():
@@ -167,30 +196,41 @@ class _Reader:
                 used.add(key)
                 raw = row.get(rule.spot.name)
                 if isinstance(raw, str) and not is_sentinel(raw) and len(raw) <= _LONGEST_PATH:
-                    lookup = Lookup.FILE if has_model_suffix(raw) else Lookup.STEM
-                    on = self._on(rule) and _switched_on(row)
+                    lookup = _lookup(rule, raw)
+                    on = self._on(rule) is not False and _switched_on(row)
                     yield self._made(
                         rule.folders, raw, name or rule.spot.name, lookup, rule.how, on=on
                     )
 
-    def _on(self, rule: Rule) -> bool:
-        if rule.count is not None:
-            number = self._plain(rule.count)
-            if isinstance(number, int | float) and rule.row > number:
-                return False
-        return all(self._holds(condition) for condition in rule.conditions)
-
-    def _holds(self, condition: Condition) -> bool:
-        value = self._plain(condition.spot)
-        if value is None:  # nobody tells, so the row counts
+    def _on(self, rule: Rule) -> bool | None:
+        """Return whether a row counts; ``None`` where another node decides when it runs."""
+        if rule.count is None and not rule.conditions:
             return True
-        text = _word(value)
+        told = [self._holds(condition) for condition in rule.conditions]
+        if rule.count is not None:
+            told.append(self._reaches(rule.count, rule.row))
+        if False in told:
+            return False
+        return None if None in told else True
+
+    def _reaches(self, count: Spot, row: int) -> bool | None:
+        answer = self._of(count)
+        if not isinstance(answer, Found):
+            return None if answer is Unknown.DYNAMIC else True
+        return not isinstance(answer.value, int | float) or row <= answer.value
+
+    def _holds(self, condition: Condition) -> bool | None:
+        answer = self._of(condition.spot)
+        if answer is Unknown.DYNAMIC:
+            return None
+        if not isinstance(answer, Found) or answer.value is None:
+            return True  # nobody tells, so the row counts
+        text = _word(answer.value)
         chosen = text in condition.values if condition.values else text not in _OFF
         return chosen is not condition.negated
 
-    def _plain(self, spot: Spot) -> Any:
-        answer = self.view.value(self.view.locate(spot), spot.name)
-        return answer.value if isinstance(answer, Found) else None
+    def _of(self, spot: Spot) -> Answer:
+        return self.view.value(self.view.locate(spot), spot.name)
 
     # -- by the general rule
 
@@ -260,15 +300,22 @@ class _Reader:
 
     def _embeddings(self, text: str, widget: str) -> Iterator[Mention]:
         for name in embeddings(text):
-            yield self._made(("embeddings",), name, widget, Lookup.STEM, "embedding-text", on=True)
+            yield self._made(
+                ("embeddings",),
+                name,
+                widget,
+                Lookup.STEM,
+                "embedding-text",
+                on=True,
+                lists=_TRIED_FOR_EMBEDDINGS,
+            )
 
     # -- results
 
     def _mention(
         self, folders: tuple[str, ...], raw: str, widget: str, rule: Rule, *, on: bool
     ) -> Mention:
-        lookup = Lookup.FILE if has_model_suffix(raw) else Lookup.STEM
-        return self._made(folders, raw, widget, lookup, rule.how, on=on)
+        return self._made(folders, raw, widget, _lookup(rule, raw), rule.how, on=on)
 
     def _dynamic(self, rule: Rule, *, on: bool) -> Mention:
         return self._made(rule.folders, "", rule.spot.name, Lookup.DYNAMIC, "widget", on=on)
@@ -282,11 +329,22 @@ class _Reader:
         how: str,
         *,
         on: bool,
+        lists: tuple[str, ...] = (),
+        marker: str | None = None,
     ) -> Mention:
         view = self.view
         active = view.active and on
         shown = widget[:_LONGEST_WORD]
-        return Mention(folders, raw, view.path, view.type, shown, active, lookup, how)
+        return Mention(
+            folders, raw, view.path, view.type, shown, active, lookup, how, (), lists, marker
+        )
+
+
+def _lookup(rule: Rule, name: str) -> Lookup:
+    """Return how a row's or a tag's name is looked for, which may have a suffix or not."""
+    if rule.lookup is Lookup.BASENAME:
+        return rule.lookup
+    return Lookup.FILE if has_model_suffix(name) else Lookup.STEM
 
 
 def _plain_name(value: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 from typing import BinaryIO
@@ -16,12 +17,12 @@ from comfywatchman.analyze.jsontext import (
     not_json,
     repaired,
     too_deep,
-    without_extremes,
     without_long_texts,
 )
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.analyze.loaders import Tables
 from comfywatchman.analyze.merge import merged, parameter_mentions
+from comfywatchman.analyze.tokens import has_form
 from comfywatchman.analyze.validate import Inspector
 from comfywatchman.analyze.variants import Found, node_types, read_graph
 from comfywatchman.domain.errors import Trouble, WatchmanError, WorkflowTooLarge
@@ -29,6 +30,7 @@ from comfywatchman.domain.references import (
     ModelReference,
     NodeTypeUse,
     Remark,
+    Severity,
     WorkflowContent,
 )
 
@@ -93,8 +95,37 @@ def _first_workflow(
             first = first or error.trouble()
             continue
         if content.format != "none":
-            return content
+            beside = _beside(texts, text) if findings else ()
+            if findings and first is not None:
+                beside = (_passed_over(first, text), *beside)
+            return replace(content, findings=(*content.findings, *beside)) if beside else content
     return WorkflowContent(container, "none", trouble=first)
+
+
+def _passed_over(why: Trouble, taken: Text) -> Remark:
+    """Tell that another text than the first was read, since that one could not be."""
+    return Remark(
+        "broken-text",
+        Severity.WARNING,
+        "",
+        f"{why.cause} The {taken.key} beside it was read in its place.",
+    )
+
+
+def _beside(texts: Sequence[Text], taken: Text) -> tuple[Remark, ...]:
+    """Tell of secrets in a file's other texts, which nobody reads and everybody gets."""
+    return tuple(
+        Remark(
+            "secret",
+            Severity.ERROR,
+            "",
+            f"The text {other.key!r} beside the one that was read holds what looks like a token"
+            " or a key. Whoever gets the file gets it as well: take it out, and withdraw it where"
+            " it was made.",
+        )
+        for other in texts
+        if other is not taken and has_form(other.data)
+    )
 
 
 def _read_text(
@@ -109,11 +140,12 @@ def _read_text(
     if text.key == "parameters":
         return _parameters(text, container)
     try:
-        graph, remarks = _graph(text.data, tables, limits, findings=findings)
+        graph, inspector = _graph(text.data, tables, limits, findings=findings)
     except RecursionError as error:
         raise too_deep(text.data) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise not_json(text.data, str(error)) from error
+        name = "file" if text.key is None else f"{text.key} in the {container} file"
+        raise not_json(text.data, str(error), name) from error
     found = list(islice(mentions(graph.views, tables), limits.max_mentions + 1))
     if len(found) > limits.max_mentions:
         raise WorkflowTooLarge(
@@ -123,6 +155,7 @@ def _read_text(
     references = tuple(merged(found, graph.entries, graph.notes))
     types = node_types(graph.levels, tables)
     graph.let_go()
+    remarks = () if inspector is None else inspector.named((each.node, each.name) for each in found)
     if len(found) > _MANY or len(types) > _MANY:
         _refuse_floods(references, types, limits)
     taken = text.key or graph.taken
@@ -131,8 +164,8 @@ def _read_text(
 
 def _graph(
     data: bytes, tables: Tables, limits: Limits, *, findings: bool
-) -> tuple[Found, tuple[Remark, ...]]:
-    """Return what a text says, and what is wrong with it if somebody asks.
+) -> tuple[Found, Inspector | None]:
+    """Return what a text says, and who has seen what is wrong with it if somebody asks.
 
     Raises:
         msgspec.DecodeError: it is no JSON, whatever is repaired; the message has the place.
@@ -152,12 +185,14 @@ def _graph(
 
 def _graph_once(
     data: bytes, tables: Tables, limits: Limits, *, findings: bool
-) -> tuple[Found, tuple[Remark, ...]]:
-    inspector = Inspector() if findings else None
+) -> tuple[Found, Inspector | None]:
+    inspector = Inspector(data) if findings else None
     if len(data) > _SMALL:
-        data = without_extremes(without_long_texts(data))
+        data = without_long_texts(data)
     graph = read_graph(Raw(data), tables, limits, inspector)
-    return graph, () if inspector is None else tuple(inspector.found)
+    if inspector is not None and graph.format != "none":
+        inspector.rest(data)
+    return graph, inspector
 
 
 def _refuse_floods(

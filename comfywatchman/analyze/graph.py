@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import msgspec
 
+from comfywatchman.analyze.groups import group_links, shares_of
 from comfywatchman.analyze.limits import Budget, Limits, Steps, budget
 from comfywatchman.analyze.shapes import (
     Definition,
@@ -23,6 +23,7 @@ from comfywatchman.analyze.shapes import (
     Link,
     Node,
     Port,
+    Socket,
     other_spelling,
 )
 from comfywatchman.domain.errors import WorkflowTooLarge
@@ -63,6 +64,8 @@ class Graph:
     """Every subgraph definition of the workflow, by id."""
     steps: Steps = field(default_factory=lambda: budget(Limits()).followed, repr=False)
     """What is left for following links, in the whole workflow."""
+    of_group: bool = False
+    """Whether it is the inside of a group node, whose instances show its widgets by their names."""
 
     by_id: dict[Id, Node] = field(init=False, repr=False)
     links: dict[Id, Link] = field(init=False, repr=False)
@@ -174,6 +177,7 @@ class Opener:
         self._allowed = allowed
         self._sorted: dict[int, _Sorted] = {}
         self._weights: dict[int, int] = {}
+        self._linked: dict[int, tuple[list[Link], list[list[Socket] | None]]] = {}
         self.levels: list[tuple[str, bool, Sequence[Node]]] = []
         """Every node that is not itself only a frame around others, once for each place: with what
         goes before its id in a path, and whether its frame is active."""
@@ -253,14 +257,29 @@ class Opener:
             return self._groups.get(node_type[len("workflow>") :])
         return None
 
+    def _links_inside(self, group: Group, inner: Sequence[Node]) -> Sequence[Link]:
+        """Give the sockets of *inner* their links, which are the same in every instance."""
+        known = self._linked.get(id(group))
+        if known is None:
+            links = group_links(group.links, inner)
+            self._allowed.opened.take(len(links))
+            self._linked[id(group)] = links, [node.inputs for node in inner]
+            return links
+        links, sockets = known
+        self._allowed.opened.take(len(links) // _SIZE_OF_NODE)
+        for node, inputs in zip(inner, sockets, strict=True):
+            node.inputs = inputs
+        return links
+
     def _inside_group(self, host: Placed, group: Group, above: tuple[str, ...]) -> None:
         """Take in the nodes inside; they have no ids, so their position is their id."""
         listed = group.nodes or []
         self._allowed.opened.take(len(listed) or 1)
         self._again(listed)
         inner = [msgspec.structs.replace(node, id=at) for at, node in enumerate(listed)]
-        graph = Graph(inner, known=self._known, steps=host.graph.steps)
-        shares = _shares(host.node.widgets_values, inner)
+        links = self._links_inside(group, inner)
+        graph = Graph(inner, links, known=self._known, steps=host.graph.steps, of_group=True)
+        shares = shares_of(host.node.widgets_values, inner)
         for node, share in zip(inner, shares, strict=True):
             if share is not None:
                 node.widgets_values = share
@@ -298,21 +317,6 @@ def short(identifier: Id) -> Id:
     if isinstance(identifier, str) and len(identifier) > _LONGEST_ID:
         return f"{identifier[:_LONGEST_ID]}…"
     return identifier
-
-
-def _shares(given: Any, inner: Sequence[Node]) -> Sequence[list[Any] | None]:
-    """Cut the outside's values into one share for each inner node, where they fit exactly.
-
-    The outside lists the widgets of the inside one node after the other. Where some are hidden the
-    numbers differ, and the values stored inside are the better guess.
-    """
-    lengths = [
-        len(node.widgets_values) if isinstance(node.widgets_values, list) else 0 for node in inner
-    ]
-    if not isinstance(given, list) or len(given) != sum(lengths):
-        return [None] * len(inner)
-    ends = list(accumulate(lengths))
-    return [given[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def read_definitions(definitions: Definitions | None, steps: Steps) -> dict[str, Graph]:

@@ -11,8 +11,8 @@ from comfywatchman.domain.files import ModelFile
 from comfywatchman.domain.references import Hint, ModelReference, Writing
 
 _MOST_NAMED = 5
-_DIGITS = 16
-"""Of a SHA-256 in a sentence; the rows have all of them."""
+_WHOLE, _DIGITS = 64, 16
+"""Of a SHA-256, and of those how many in a sentence; the rows have all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,14 @@ class Spot:
     """As ComfyUI lists it in that folder."""
     path: Path
     whole: bool
+
+
+def unusable(file: ModelFile) -> Trouble | None:
+    """Say why a file that has the name cannot be loaded; ``None`` where nothing is known of it."""
+    if file.whole or file.trouble is None:
+        return None
+    code = Hint.DAMAGED if file.damaged else Hint.INCOMPLETE
+    return Trouble(code.value, file.trouble.cause, file.trouble.remedy)
 
 
 def other_slash(
@@ -49,7 +57,7 @@ def elsewhere(
         case Hint.WRONG_FOLDER:
             cause = (
                 f"{spot.spelling} {is_here} in the folder {spot.folder} ({spot.path}), where "
-                f"{_node(reference)} does not look: it reads {reference.folder}."
+                f"{node_words(reference)} does not look: it reads {reference.folder}."
             )
         case Hint.SAME_BYTES:
             cause = (
@@ -61,19 +69,47 @@ def elsewhere(
                 f"It {is_here} as {spot.spelling}, which differs from {reference.name} "
                 f"only in its letters' case ({spot.path})."
             )
+        case Hint.OTHER_UNICODE:
+            cause = (
+                f"It {is_here} as {spot.spelling} ({spot.path}): the same letters as in the "
+                "workflow, composed otherwise (Unicode NFC, NFD), which ComfyUI takes for another "
+                "name."
+            )
+        case Hint.OTHER_SUFFIX:
+            return _not_tried(reference, spot)
         case _:
             cause = f"It {is_here} in another subdirectory, as {spot.spelling} ({spot.path})."
-    ways = [f"select {spot.spelling} in {_node(reference)}"] if readable else []
+    ways = [_selecting(reference, spot.spelling)] if readable else []
     if goes_to is not None:
         ways.append(f"move or link it to {goes_to}")
-    remedy = " or ".join(ways) or f"put it where {_node(reference)} looks"
+    remedy = " or ".join(ways) or f"put it where {node_words(reference)} looks"
     return Trouble(code.value, cause, f"{remedy[0].upper()}{remedy[1:]}.")
+
+
+def _not_tried(reference: ModelReference, spot: Spot) -> Trouble:
+    return Trouble(
+        Hint.OTHER_SUFFIX.value,
+        f"{spot.path} is here, but behind a name without a suffix ComfyUI tries only "
+        f"{', '.join(reference.lists)}.",
+        f"Write {spot.spelling} in {node_words(reference)}.",
+    )
+
+
+def other_suffix(reference: ModelReference, spelling: str, file: ModelFile) -> Trouble:
+    """Say that a file of that name is here which ends otherwise."""
+    return Trouble(
+        Hint.OTHER_SUFFIX.value,
+        f"{spelling} is here ({file.path}): the same name with another suffix.",
+        f"Select {spelling} in {node_words(reference)} if that is the one you mean.",
+    )
 
 
 def other_bytes(file: ModelFile, promised: str, right: Path | None) -> Trouble:
     """Say that a file of the right name has been measured to be another one."""
+    after = file.after_sha256
+    also = "" if after is None or "AutoV3" not in promised else f", AutoV3 {after[:12]}"
     cause = (
-        f"{file.path} has the SHA-256 {_short(file.sha256)}, and the workflow asks for "
+        f"{file.path} has the SHA-256 {_short(file.sha256)}{also}, and the workflow asks for "
         f"{_short(promised)}."
     )
     if right is not None:
@@ -94,7 +130,7 @@ def several(reference: ModelReference, found: Sequence[tuple[str, ModelFile]]) -
     named = [f"{name} ({_facts(file)})" for name, file in found[:_MOST_NAMED]]
     cause = f"Different files could be meant: {_and_more(named, len(found))}."
     return Trouble(
-        Hint.SEVERAL.value, cause, f"Select the one that you mean in {_node(reference)}."
+        Hint.SEVERAL.value, cause, f"Select the one that you mean in {node_words(reference)}."
     )
 
 
@@ -113,13 +149,21 @@ def found_in(reference: ModelReference, found: Sequence[str]) -> Trouble:
     names = list(dict.fromkeys(found))
     return Trouble(
         Hint.FOUND_IN.value,
-        f"Nobody says which folder {_node(reference)} reads; the name is here as "
+        f"Nobody says which folder {node_words(reference)} reads; the name is here as "
         f"{_and_more(names[:_MOST_NAMED], len(names))}.",
         "Nothing to do where the node finds it; analyze.loaders can tell the folder.",
     )
 
 
-def _node(reference: ModelReference) -> str:
+def _selecting(reference: ModelReference, spelling: str) -> str:
+    """Say how the name is changed; what a picture tells of its making is there to be read only."""
+    if not reference.node:
+        return f"choose {spelling} where the picture is made anew"
+    return f"select {spelling} in {node_words(reference)}"
+
+
+def node_words(reference: ModelReference) -> str:
+    """Name the node that asks first, as sentences do."""
     return _nodes(reference, [reference.node])
 
 
@@ -140,7 +184,7 @@ def _facts(file: ModelFile) -> str:
 def _short(digits: str | None) -> str:
     if digits is None:
         return "not measured"
-    each = (one if len(one) <= _DIGITS else f"{one[:_DIGITS]}…" for one in digits.split(" or "))
+    each = (f"{one[:_DIGITS]}…" if len(one) == _WHOLE else one for one in digits.split(" or "))
     return " or ".join(each)
 
 

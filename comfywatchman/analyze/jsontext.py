@@ -21,20 +21,16 @@ _INFINITIES = (
 _ENDLESS = re.compile(
     rb"(?<=[\s:,\[])-?(?:\d[\d.]*[eE]\+?\d{3,}|\d{300,}[\d.eE+-]*)" + _AFTER_VALUE
 )
-_NUMBER = rb"(?<=[\s,\[:-])\d[\d.]*+"
-_EXTREME = re.compile(rb"[eE][+-]?(?:29\d|[3-9]\d\d)")
-_EXPONENTS = tuple(
-    (re.compile(_NUMBER + rb"([eE]" + sign + rb"(?:29\d|[3-9]\d\d))" + _AFTER_VALUE), spaces)
-    for sign, spaces in ((b"", b"    "), (b"[+-]", b"     "))
-)
+_LARGE_EXPONENT = re.compile(rb"[eE][+-]?\d{3}")
+_LARGE_EXPONENTS = re.compile(rb"(?<=[\s,\[:-])\d[\d.]*+([eE][+-]?\d{3,}+)" + _AFTER_VALUE)
 _LONGEST_TEXT = 1 << 20
 _IN_A_TEXT = re.compile(rb"[^-+.,:\[\]{}\s0-9aefilnrstuyEIN]")
 """What stands between texts nowhere: no sign, digit, or letter of true, null, Infinity, …"""
 
+_WRONG_BYTES = re.compile("[\udc80-\udcff]")
 _BACKSLASH = ord("\\")
-_FEW_BYTES = 200_000
-_FEW_NUMBERS = 15_000
-"""Values that nobody has to count: even if each is extreme, they take a fifth of a second."""
+_FEW_NUMBERS = 2_000
+"""Numbers with large exponents that may stay: reading each takes 25 microseconds at most."""
 
 _EXPONENT = re.compile(rb"[eE]\+?\d{3}")
 _DIGITS = re.compile(rb"\d{300}")
@@ -71,7 +67,8 @@ _SURELY_DEEP = 500
 def repaired(data: bytes) -> bytes:
     """Return *data* as JSON in UTF-8 without NaN, Infinity and half characters.
 
-    ComfyUI writes NaN and Infinity into the prompts it saves; they become null here.
+    ComfyUI writes NaN and Infinity into the prompts it saves; they become null here. Half
+    characters become U+FFFD and bytes that are no UTF-8 become U+007F, by which no file is sought.
     """
     data = _as_utf8(data)
     if b"NaN" in data:
@@ -79,7 +76,7 @@ def repaired(data: bytes) -> bytes:
     if b"Infinity" in data:
         for pattern, null in _INFINITIES:
             data = _replaced(pattern, null, data)
-    return _replaced(_HALF, rb"\u003f", data) if b"\\u" in data else data
+    return _replaced(_HALF, rb"\ufffd", data) if b"\\u" in data else data
 
 
 def without_long_texts(data: bytes) -> bytes:
@@ -114,19 +111,16 @@ def without_long_texts(data: bytes) -> bytes:
     return b"".join((*parts, data[kept:]))
 
 
-def without_extremes(data: bytes) -> bytes:
-    """Return *data* without the exponents of its largest and smallest numbers, if it has many.
+def without_extremes(data: bytes, few: int = _FEW_NUMBERS) -> bytes:
+    """Return *data* without its exponents of three and more digits, if more than a *few* have them.
 
-    The decoder takes 13 microseconds for each 1e308, a hundred times what others take: a file of
-    half a megabyte would keep it busy for a second. No widget means such a number. Places stay.
+    Only where no number is expected the decoder reads numbers by itself (see `shapes.decoder`), and
+    then takes 25 microseconds for each 1e308, a thousand times what others take. Such a place
+    means nothing, and neither do numbers of that size in widgets.
     """
-    if len(data) < _FEW_BYTES or data.count(b",") < _FEW_NUMBERS:
+    if sum(1 for _ in islice(_LARGE_EXPONENT.finditer(data), few + 1)) <= few:
         return data
-    if sum(1 for _ in islice(_EXTREME.finditer(data), _FEW_NUMBERS)) < _FEW_NUMBERS:
-        return data
-    for pattern, spaces in _EXPONENTS:
-        data = _replaced(pattern, spaces, data)
-    return data
+    return _replaced(_LARGE_EXPONENTS, b"", data)
 
 
 def with_finite_numbers(data: bytes) -> bytes:
@@ -164,8 +158,9 @@ def _as_utf8(data: bytes) -> bytes:
     if data.isascii() and b"\0" not in data[:4]:
         return data
     encoding = _encoding(data)
-    if encoding == "utf-8":  # a byte that is wrong there becomes one question mark
-        return data.decode(encoding, "surrogateescape").encode("utf-8", "replace")
+    if encoding == "utf-8":  # a byte that is wrong there becomes one byte, so that places stay
+        text = data.decode(encoding, "surrogateescape")
+        return _WRONG_BYTES.sub("\x7f", text).encode("utf-8", "replace")
     return data.decode(encoding, "replace").encode("utf-8", "replace")
 
 
@@ -212,15 +207,19 @@ def _deep_place(data: bytes) -> int | None:
     return None
 
 
-def not_json(data: bytes, said: str) -> WorkflowUnreadable:
-    """Say that *data* is no JSON, and where, by what the decoder *said* of it as `repaired`."""
+def not_json(data: bytes, said: str, what_it_is: str = "file") -> WorkflowUnreadable:
+    """Say that *data* is no JSON, and where, by what the decoder *said* of it as `repaired`.
+
+    *what_it_is*: the file itself, or the text in a picture.
+    """
     if not data.strip():
         return WorkflowUnreadable(
-            "The file is empty.", remedy="Save the workflow again; it may still be being written."
+            f"The {what_it_is} is empty.",
+            remedy="Save the workflow again; it may still be being written.",
         )
     what = _PLACE.sub("", said)[:200].strip().removeprefix("JSON is malformed: ")
     return WorkflowUnreadable(
-        f"The file is no JSON: {what} at {_where(data, said)}.",
+        f"The {what_it_is} is no JSON: {what} at {_where(data, said)}.",
         remedy="Export the workflow again, or correct the file at that place.",
     )
 
@@ -233,5 +232,6 @@ def _where(data: bytes, said: str) -> str:
         behind = 1 if "trailing" in said else 0  # there the decoder has read one byte more
         byte = min(int(found[1]) - longer - behind, byte)
     line = data.count(b"\n", 0, byte) + 1
-    column = byte - data.rfind(b"\n", 0, byte)
+    begins = data.rfind(b"\n", 0, byte) + 1
+    column = len(data[begins:byte].decode(errors="replace")) + 1
     return f"byte {byte} (line {line}, column {column})"

@@ -23,7 +23,7 @@ class Limits:
     """Of all graphs in a file, as it lists them."""
     max_opened: int = 50_000
     """Nodes inside subgraphs and group nodes, counted once for each place where they are used."""
-    max_mentions: int = 50_000
+    max_mentions: int = 20_000
     """Places that name a model."""
     max_steps: int = 200_000
     """Stations along links, from widgets to where their values come from; real ones have 100."""

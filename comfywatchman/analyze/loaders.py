@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from comfywatchman.domain.errors import SettingsInvalid
-from comfywatchman.domain.files import folder_name
+from comfywatchman.domain.files import CHECKPOINT_SUFFIXES, folder_name
 from comfywatchman.domain.references import Lookup
 
 _ARROW = " -> "
@@ -19,12 +19,16 @@ _IGNORED = "ignore"
 _WIDGET = re.compile(r"(?:(\d+)?(?:\+(\d+))?(?:\*(\d+))?:)?(\S+)")
 _LOOKUPS = {
     "stem": Lookup.STEM,
+    "basename": Lookup.BASENAME,
     "directory": Lookup.DIRECTORY,
     "auto": Lookup.AUTODOWNLOAD,
     "dynamic": Lookup.DYNAMIC,
 }
-_KINDS = {"rows", "tags", "unread"}
+_KINDS = {"rows", "tags", "part", "unread"}
 _NOWHERE = "-"
+_OFFERS = {"directory", "lists"}
+"""Options that say what a node's list has in it."""
+_USUAL = "pt"
 _ANY = "*"
 
 
@@ -55,7 +59,8 @@ class Rule:
     lookup: Lookup = Lookup.FILE
     kind: str = ""
     """Empty for a plain name; ``rows``: switchable rows with a name each; ``tags``: text with
-    ``<lora:…>`` in it; ``unread``: a text that the node never takes for a file."""
+    ``<lora:…>`` in it; ``part``: a part of a name is enough; ``unread``: a text that the node
+    never takes for a file."""
     conditions: tuple[Condition, ...] = ()
     count: Spot | None = None
     """The widget that says how many rows count."""
@@ -63,6 +68,10 @@ class Rule:
     """Which row of a stack this is, from 1; 0 for none."""
     only_suffixed: bool = False
     """Whether a value counts only with a model file's suffix (else it chooses something else)."""
+    lists: tuple[str, ...] = ()
+    """The suffixes of the files that the widget offers; empty where nobody knows them."""
+    marker: str | None = None
+    """The file that a directory must hold to be offered."""
 
     @property
     def how(self) -> str:
@@ -214,6 +223,8 @@ def _with_option(line: str, rule: Rule, word: str) -> Rule:
         return replace(rule, kind=key, lookup=Lookup.STEM)
     if key == "file" and not value:
         return replace(rule, only_suffixed=True)
+    if key in _OFFERS and value:
+        return _offering(line, rule, key, value)
     if key == "count" and value:
         return replace(rule, count=_named_spot(line, value))
     if key in {"if", "unless"} and value:
@@ -222,6 +233,22 @@ def _with_option(line: str, rule: Rule, word: str) -> Rule:
         condition = Condition(_named_spot(line, widget), wanted, negated=key == "unless")
         return replace(rule, conditions=(*rule.conditions, condition))
     raise _unreadable(line)
+
+
+def _offering(line: str, rule: Rule, key: str, value: str) -> Rule:
+    if key == "directory":
+        return replace(rule, lookup=Lookup.DIRECTORY, marker=value)
+    return replace(rule, lists=_suffixes(line, value))
+
+
+def _suffixes(line: str, text: str) -> tuple[str, ...]:
+    """Return the suffixes of a list such as ``pt,.gguf``; ``pt`` means ComfyUI's usual ones."""
+    found: set[str] = set()
+    for word in text.lower().split(","):
+        if word != _USUAL and not word.startswith("."):
+            raise _unreadable(line)
+        found |= CHECKPOINT_SUFFIXES if word == _USUAL else {word}
+    return tuple(sorted(found))
 
 
 def _named_spot(line: str, text: str) -> Spot:

@@ -10,7 +10,14 @@ from comfywatchman.analyze.extract import Mention
 from comfywatchman.analyze.generation import named_models
 from comfywatchman.domain.references import Lookup, ModelReference, Writing
 
-_FIRMEST = (Lookup.FILE, Lookup.DIRECTORY, Lookup.STEM, Lookup.DYNAMIC, Lookup.AUTODOWNLOAD)
+_FIRMEST = (
+    Lookup.FILE,
+    Lookup.DIRECTORY,
+    Lookup.STEM,
+    Lookup.BASENAME,
+    Lookup.DYNAMIC,
+    Lookup.AUTODOWNLOAD,
+)
 """Where two nodes look for one name in different ways, the stricter way is told."""
 
 
@@ -110,7 +117,8 @@ def _reference(row: Sequence[Mention], entries: Entries) -> ModelReference:
         also, hashes = first.folders[1:], first.short_hashes
         written: Iterable[tuple[str, str]] = ()
     else:
-        first = min(row, key=lambda mention: _FIRMEST.index(mention.lookup))
+        # A node that would refuse the name goes first: the file alone does not help it.
+        first = min(row, key=lambda each: (each.listed, _FIRMEST.index(each.lookup)))
         nodes = tuple(dict.fromkeys(mention.node for mention in row))
         also = tuple(dict.fromkeys(each for mention in row for each in mention.folders[1:]))
         written = dict.fromkeys((mention.node, mention.raw) for mention in row)
@@ -131,6 +139,8 @@ def _reference(row: Sequence[Mention], entries: Entries) -> ModelReference:
         nodes=nodes,
         also_written=tuple(Writing(*each) for each in written if each[1] != first.raw),
         short_hashes=hashes,
+        lists=first.lists,
+        marker=first.marker,
     )
 
 

@@ -10,7 +10,7 @@ _LONGEST_COMPONENT = 255
 _LONGEST_NAME = 1024
 """Bytes of a whole name, so that it fits below any root."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd\u202a-\u202e\u2066-\u2069]")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .+()-]{0,100}[A-Za-z0-9_)]")
 """What nearly every name is like, and then there is nothing to ask."""
 
@@ -24,7 +24,7 @@ def unsafe(name: str) -> str | None:
     if not name:
         return "it is empty"
     if _CONTROL.search(name):
-        return "it has control characters"
+        return "it has control characters, or broken ones"
     if name.startswith(("/", "~")) or _DRIVE.match(name):
         return "it is an absolute path"
     if len(name.encode()) > _LONGEST_NAME:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
-from comfywatchman.analyze.jsontext import with_finite_numbers
+from comfywatchman.analyze.jsontext import with_finite_numbers, without_extremes
 from comfywatchman.analyze.secrets import is_keyish, letters_in
 from comfywatchman.analyze.shapes import (
     Definition,
@@ -33,6 +33,7 @@ from comfywatchman.analyze.shapes import (
     Top,
     Widget,
     decoded,
+    decoder,
     elements,
     member_names,
 )
@@ -66,7 +67,13 @@ def read_top(raw: Raw, keeps_values: Callable[[str], bool]) -> Top | None:
     if len(memoryview(raw)) >= _LARGE:
         return _sound_fields(raw, Top, 0, lambda node: _lean_node(node, keeps_values))
     whole = decoded(raw, Top)
-    return whole if whole is not None else _sound_fields(raw, Top, 0, _sound_node)
+    return whole if whole is not None else _sound_fields(_calm(raw), Top, 0, _sound_node)
+
+
+def _calm(raw: Raw, few: int | None = None) -> Raw:
+    """Return *raw* without numbers that take long to read where none is expected."""
+    data = bytes(raw)
+    return Raw(without_extremes(data) if few is None else without_extremes(data, few))
 
 
 def _sound_node(raw: Raw) -> Node:
@@ -88,7 +95,9 @@ class LeanNode(Struct, gc=False):
 
 def _lean_node(raw: Raw, keeps_values: Callable[[str], bool]) -> Node:
     lean = decoded(raw, LeanNode)
-    if lean is None or isinstance(lean.values, UnsetType):
+    if lean is None:
+        return _sound_node(_calm(raw, 0))
+    if isinstance(lean.values, UnsetType):
         return _sound_node(raw)
     if keeps_values(lean.type) or _worth_keeping(lean.values) or _names_secrets(lean):
         return _sound_node(raw)
@@ -121,7 +130,7 @@ def read_prompt(raw: Raw) -> dict[str, PromptNode]:
     prompt = None if large else decoded(raw, dict[str, PromptNode])
     if prompt is not None:
         return prompt
-    parts = decoded(raw, dict[str, Raw]) or {}
+    parts = decoded(raw if large else _calm(raw), dict[str, Raw]) or {}
     read = _lean_prompt_node if large else _prompt_node
     found = {key: read(part) for key, part in parts.items()}
     good = {key: node for key, node in found.items() if node is not None}
@@ -145,7 +154,9 @@ class LeanPromptNode(Struct):
 
 def _lean_prompt_node(raw: Raw) -> PromptNode | None:
     lean = decoded(raw, LeanPromptNode)
-    if lean is None or all(map(_worth_keeping, lean.inputs.values())):
+    if lean is None:
+        return _prompt_node(_calm(raw, 0))
+    if all(map(_worth_keeping, lean.inputs.values())):
         return _prompt_node(raw)
     inputs = {key: decoded(value, Any) for key, value in lean.inputs.items()
               if _worth_keeping(value)}  # fmt: skip
@@ -187,9 +198,10 @@ def _part(raw: Raw, kind: Any, depth: int, read_node: ReadNode) -> Any:
     if kind not in _WITH_NODES:
         for strict in (True, False):  # not strictly: 4.0 for 4, "4" for 4
             try:
-                return msgspec.json.decode(raw, type=kind, strict=strict)
+                return decoder(kind, strict=strict).decode(raw)
             except msgspec.ValidationError:
                 continue
+        raw = _calm(raw)
     if kind in _LINKS:
         return [_link(each) for each in elements(raw)]
     if kind in _LISTS:

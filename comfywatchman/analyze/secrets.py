@@ -33,8 +33,9 @@ _IN_URL = (
     "a token in a URL",
 )
 _HEX = (
-    1,
-    r"(?:[Kk]ey|KEY|[Tt]oken)[\"']?\s{0,3}[:=]?\s{0,3}[\"']?[0-9a-f]{32}\b",
+    5,
+    r"(?:(?<![A-Za-z])(?:[Aa]pi[_ -]?)?[Kk]ey|[a-z]Key|KEY|[Tt]oken)"
+    r"[\"']?\s{0,3}[:=]?\s{0,3}[\"']?[0-9a-f]{32}\b",
     "a key",
 )
 _GITHUB = (8, r"\b(?:ghp|github_pat)_[A-Za-z0-9_]{16,}", "a GitHub token")
@@ -63,6 +64,7 @@ _BEHIND = 120
 _KEYISH = re.compile(
     r"(?i)api_?key|(?:^|_)(?:token|secret|password|passwd)(?:$|_)|civitai.{0,10}key"
 )
+_PASSWORD = re.compile(r"(?i)(?:^|_)(?:password|passwd)(?:$|_)")
 _OPAQUE = re.compile(r"[A-Za-z0-9_.+/=-]*")
 _LONGEST_KEY = 400
 
@@ -85,6 +87,12 @@ Hit = tuple[tuple[str | int, ...], str]
 def is_keyish(name: str) -> bool:
     """Return whether something of that name is meant to hold a secret."""
     return len(name) < 200 and _KEYISH.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_password(name: str) -> bool:
+    """Return whether something of that name holds a password, which may be short."""
+    return len(name) < 200 and _PASSWORD.search(name) is not None
 
 
 def letters_in(text: str) -> Sequence[str]:

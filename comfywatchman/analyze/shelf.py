@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from comfywatchman.analyze.names import unsafe
-from comfywatchman.domain.files import Folders, ModelFile
+from comfywatchman.domain.files import PACK_KEYS, Folders, ModelFile
 from comfywatchman.domain.references import ModelReference
 
 
@@ -31,9 +31,22 @@ class Library(Protocol):
         """Return every file whose measured SHA-256 begins with these lowercase digits."""
         ...
 
-    def holds_directory(self, path: Path) -> bool:
-        """Return whether *path*, below a root of some folder, is a directory."""
+    def after_begins(self, digits: str) -> Sequence[ModelFile]:
+        """Return the same for the SHA-256 of what follows a safetensors header."""
         ...
+
+    def holds_directory(self, path: Path, marker: str | None = None) -> bool:
+        """Return whether *path*, below some folder's root, is a directory with *marker* in it."""
+        ...
+
+    def directory_like(self, root: Path, name: str) -> str | None:
+        """Return a directory below *root* whose name differs from *name* in letter case only."""
+        ...
+
+
+_PREFIXED = frozenset(name for name in PACK_KEYS.values() if "/" in name)
+"""Folders whose files a node offers with the last part before the name: ``bbox/face.pt``, wherever
+the directories of ``ultralytics_bbox`` are (ComfyUI-Impact-Subpack)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,8 @@ class Row:
             first, _, rest = folder.partition("/")
             if first == self.folder and self.name.startswith(f"{rest}/"):
                 return self.name.removeprefix(f"{rest}/")
+        if self.folder in _PREFIXED and self.folder.startswith(f"{folder}/"):
+            return f"{self.folder.removeprefix(f'{folder}/')}/{self.name}"
         return None
 
 
@@ -79,12 +94,12 @@ class Shelf:
         """Return *name*, which has slashes, as ComfyUI writes it in its lists."""
         return name.replace("/", self.separator)
 
-    def goes_to(self, reference: ModelReference) -> Path | None:
-        """Return where the file would have to lie."""
+    def goes_to(self, reference: ModelReference, suffix: str = "") -> Path | None:
+        """Return where the file would have to lie; *suffix*: of a name that has none."""
         if reference.folder is None or unsafe(reference.name) is not None:
             return None
         root = self.folders.folder(reference.folder).write_root
-        return None if root is None else root / PurePosixPath(reference.name)
+        return None if root is None else root / PurePosixPath(reference.name + suffix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +107,63 @@ class Promise:
     """What the bytes should be: any of these. Mostly nothing is known."""
 
     sha256: tuple[str, ...]
-    begins: tuple[str, ...]
+    begins: tuple[str, ...] = ()
     """Beginnings of a SHA-256."""
+    either: tuple[str, ...] = ()
+    """AutoV3: beginnings of the SHA-256 of what follows a safetensors header. A1111 writes as many
+    digits of the whole file for what has no such header, and for embeddings."""
 
     def broken(self, file: ModelFile) -> bool:
         """Whether the file was measured, and has other bytes."""
-        return bool(self.sha256 or self.begins) and file.sha256 is not None and not self.kept(file)
+        if file.sha256 is None or self.kept(file):
+            return False
+        if self.either and file.after_sha256 is None and _has_header(file):
+            return False  # that it has the bytes under another header is not ruled out yet
+        return bool(self.sha256 or self.begins or self.either)
 
     def kept(self, file: ModelFile) -> bool:
-        measured = file.sha256
-        return measured is not None and (
-            measured in self.sha256 or measured.startswith(self.begins)
-        )
+        measured, after = file.sha256, file.after_sha256
+        if measured is None:
+            return False
+        if measured in self.sha256 or measured.startswith((*self.begins, *self.either)):
+            return True
+        return after is not None and after.startswith(self.either)
 
     def rows(self, shelf: Shelf) -> list[Row]:
         """Return every file that has the bytes, under whatever name."""
         files = [file for sha256 in self.sha256 for file in shelf.library.hashed(sha256)]
-        files += [file for digits in self.begins for file in shelf.library.hash_begins(digits)]
+        begins = (*self.begins, *self.either)
+        files += [file for digits in begins for file in shelf.library.hash_begins(digits)]
+        files += [file for digits in self.either for file in shelf.library.after_begins(digits)]
         return shelf.rows(files) if files else []
 
     @property
     def words(self) -> str:
-        return " or ".join((*self.sha256, *(f"{digits}…" for digits in self.begins)))
+        begins = (f"{digits}…" for digits in self.begins)
+        return " or ".join((*self.sha256, *begins, *(f"AutoV3 {each}" for each in self.either)))
 
 
 _BEGINS_SHA256 = {"AutoV2", "SHA256"}
+_WITH_HEADER = (".safetensors", ".sft")
+
+
+def _has_header(file: ModelFile) -> bool:
+    return file.path.name.lower().endswith(_WITH_HEADER)
 
 
 def promise_of(reference: ModelReference) -> Promise:
     if not reference.declared and not reference.short_hashes:
         return _NOTHING_PROMISED
     promised = dict.fromkeys(d.sha256 for d in reference.declared if d.sha256 is not None)
-    short = [hash_.digits for hash_ in reference.short_hashes if hash_.kind in _BEGINS_SHA256]
-    return Promise(tuple(promised), tuple(short))
+    short = reference.short_hashes
+    return Promise(
+        tuple(promised),
+        tuple(each.digits for each in short if each.kind in _BEGINS_SHA256),
+        tuple(each.digits for each in short if each.kind == "AutoV3"),
+    )
 
 
-_NOTHING_PROMISED = Promise((), ())
+_NOTHING_PROMISED = Promise(())
 
 
 def differ(files: Sequence[ModelFile]) -> bool:

@@ -35,9 +35,13 @@ _BRACKETS = ("[]", "()")
 
 _TEMPORARY = (" [input]", " [output]", " [temp]")
 
-_EMBEDDING = re.compile(r"(?:^|(?<=[\s(\[,]))embedding:([^\s()\[\],]{1,255})")
+_EMBEDDING = re.compile(r"(?:^|(?<=[\s(\[,{|]))embedding:((?:\\[()]|[^\s(),|{}]){1,255})")
+_ESCAPED = re.compile(r"\\([()])")
 _WEIGHT = re.compile(r":-?\d*\.?\d*$")
 _LORA = re.compile(r"<(?:lora|lyco):([^<>:\n]{1,256})(?::[^<>\n]{0,64})?>", re.IGNORECASE)
+
+
+_RECORDS = msgspec.json.Decoder(float_hook=float)
 
 
 def is_sentinel(value: str) -> bool:
@@ -108,7 +112,7 @@ def holds_records(value: str) -> bool:
 def records(value: str) -> Any:
     """Return what a text of that kind holds; ``None`` where it only looks like it."""
     try:
-        return msgspec.json.decode(value.encode("utf-8", "replace"))
+        return _RECORDS.decode(value.encode("utf-8", "replace"))
     except (msgspec.DecodeError, RecursionError):
         return None
 
@@ -126,13 +130,22 @@ def embeddings(text: str) -> Iterator[str]:
     """Yield the names behind ``embedding:`` in a prompt.
 
     As ComfyUI reads them (comfy/sd1_clip.py): at the start of a segment or after white space, up to
-    the next white space; parentheses, weights and a trailing comma do not belong to the name. One
-    written right after a comma is meant as well, although ComfyUI overlooks it.
+    the next white space; parentheses, unless escaped, weights and a trailing comma do not belong to
+    the name. One written right after a comma is meant as well, although ComfyUI overlooks it, and
+    so is one in the editor's choices, ``{embedding:a|embedding:b}``.
     """
     for found in _EMBEDDING.finditer(text):
-        name = _WEIGHT.sub("", found[1])
+        name = found[1]
+        if text[found.start() - 1 : found.start()] == "[":
+            name = name.partition("]")[0]
+        name = _ESCAPED.sub(r"\1", _WEIGHT.sub("", name))
         if name and not is_sentinel(name):
             yield name
+
+
+def has_tags(text: str) -> bool:
+    """Return whether `loras` may yield anything."""
+    return "<" in text and _LORA.search(text) is not None
 
 
 def loras(text: str) -> Iterator[str]:

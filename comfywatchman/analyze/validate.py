@@ -14,17 +14,29 @@ from typing import Any
 
 from msgspec import Raw
 
-from comfywatchman.analyze.graph import Graph
-from comfywatchman.analyze.secrets import SHORTEST, Hit, Search, is_keyish, is_opaque, letters_in
+from comfywatchman.analyze import tokens
+from comfywatchman.analyze.graph import Graph, Placed
+from comfywatchman.analyze.naming import Naming
+from comfywatchman.analyze.nesting import circle_of, definitions_below
+from comfywatchman.analyze.repeated import Counts, repeated_keys
+from comfywatchman.analyze.secrets import (
+    SHORTEST,
+    Hit,
+    Search,
+    is_keyish,
+    is_opaque,
+    is_password,
+    letters_in,
+)
 from comfywatchman.analyze.shapes import (
     Definition,
-    Definitions,
     Id,
     Link,
     Node,
     PromptNode,
     Socket,
     Top,
+    decoded,
 )
 from comfywatchman.analyze.views import widget_names
 from comfywatchman.domain.references import Remark, Severity
@@ -38,6 +50,11 @@ _UUID_LENGTH = 36
 _NO_LINK = Link()
 """Stands in the place of one that could not be read."""
 
+_CIVITAI_KEY = re.compile(r"[0-9a-f]{32}")
+_SHORTEST_PASSWORD, _LONGEST_PASSWORD = 4, 100
+_MOST_DECODED = 8 << 20
+"""Bytes of a text that is taken apart to tell where in it a secret is."""
+
 _DEEPEST = 32
 _LONGEST_KEY = 100
 """Characters of one step of a pointer that are told."""
@@ -46,10 +63,28 @@ _LONGEST_KEY = 100
 class Inspector:
     """Looks at the parts of one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: bytes = b"") -> None:
+        """Prepare for the text *data*."""
         self.found: list[Remark] = []
         """At most a hundred: more say nothing new."""
+        self._naming = Naming()
         self._search = Search()
+        self._passwords = b"assw" in data
+        """Whether anything in it can be called a password."""
+        self._read = Counts()
+        self._declaring: dict[int, tuple[str, Node]] = {}
+        """Nodes that declare models, by their identity: where they do."""
+        self._given: dict[str, set[str]] = {}
+        """Of those that get a value from elsewhere: where they declare, and their paths."""
+
+    def named(self, selected: Iterable[tuple[str, str]]) -> tuple[Remark, ...]:
+        """Return what was found, with the nodes that it is about.
+
+        *selected* are the paths of nodes, and what each of them selects (empty: nobody can tell).
+        """
+        if self._given:
+            self._overruled(selected)
+        return tuple(self._naming.named(remark) for remark in self.found)
 
     @property
     def _full(self) -> bool:
@@ -59,9 +94,9 @@ class Inspector:
         if not self._full:
             self.found.append(Remark(code, severity, pointer, message))
 
-    def saved(self, top: Top, root: Graph, place: str) -> None:
+    def saved(self, top: Top, root: Graph, place: str, *, versioned: bool = True) -> None:
         """Look at a saved graph that lies at *place* in the text."""
-        if top.version not in _VERSIONS:
+        if versioned and top.version not in _VERSIONS:
             told = "no version" if top.version is None else "a version that no editor writes"
             self._tell(
                 "unknown-version", Severity.INFO, f"{place}/version",
@@ -70,14 +105,85 @@ class Inspector:
         self._graph(root, place)
         if top.definitions is not None:
             inside = f"{place}/definitions/subgraphs"
-            circle = _circle(root.known)
-            for at, definition in _definitions(top.definitions, inside, 0):
+            circle = circle_of(root.known)
+            seen: set[str] = set()
+            for at, definition in definitions_below(top.definitions, inside, 0):
+                if definition.id in seen:
+                    self._tell(
+                        "duplicate-id", Severity.ERROR, f"{at}/id",
+                        "Another subgraph has the same id, so that only one of them can be used.",
+                    )  # fmt: skip
+                seen.add(definition.id)
+                self._lost_ports(definition, at)
                 graph = root.known.get(definition.id)
                 if graph is not None and graph.nodes is definition.nodes:
                     self._graph(graph, at)
                     if definition.id in circle:
                         self._inside_itself(graph, circle[definition.id], at)
         self.part(top.extra, f"{place}/extra")
+
+    def placed(self, nodes: Iterable[Placed]) -> None:
+        """Note which nodes that declare models have a value from a link or a subgraph's host."""
+        for each in nodes if self._declaring else ():
+            known = self._declaring.get(id(each.node))
+            if known is not None and (each.host is not None or _has_linked_widget(each.node)):
+                self._given.setdefault(known[0], set()).add(each.path)
+
+    def _overruled(self, selected: Iterable[tuple[str, str]]) -> None:
+        """Tell of models that a node declares while it gets others, wherever it is used."""
+        by_path: dict[str, set[str]] = {}
+        for path, name in selected:
+            by_path.setdefault(path, set()).add(_basename(name))
+        for place, node in self._declaring.values():
+            chosen = set[str]().union(*(by_path.get(p, ()) for p in self._given.get(place, ())))
+            told = {each.pointer for each in self.found if each.code == "stale-model"}
+            models = node.properties.models if node.properties is not None else None
+            if not chosen or "" in chosen or not isinstance(models, list):
+                continue
+            for number, record in enumerate(models):
+                called = record.get("name") if isinstance(record, dict) else None
+                stale = isinstance(called, str) and _basename(called) not in chosen
+                if stale and f"{place}/{number}" not in told:
+                    self._stale(f"{place}/{number}")
+
+    def rest(self, data: bytes) -> None:
+        """Look for what is wrong with the text *data* as a whole, and for secrets anywhere else."""
+        if len(data) <= _MOST_DECODED and self._read.are_exceeded(data):
+            self._repeated(data)
+        if self._full or not tokens.may_hold(data):
+            return
+        told = [each.pointer for each in self.found if each.code == "secret"]
+        whole = decoded(Raw(data), Any) if len(data) <= _MOST_DECODED else None
+        if whole is None and not told:
+            self._secrets([((), "a key or a token")], "")
+        for where, name, text in tokens.strings(whole, _DEEPEST):
+            what = self._what(name, text)
+            if what is not None:
+                pointer = _pointer("", *where)
+                if not any(f"{each}/".startswith(f"{pointer}/") for each in told):
+                    self._secrets([(where, what)], "")
+
+    def _repeated(self, data: bytes) -> None:
+        told: set[str] = set()
+        for where, lost in repeated_keys(data):
+            place = _pointer("", *where)
+            if place not in told:
+                told.add(place)
+                self._tell(
+                    "duplicate-key", Severity.WARNING, place,
+                    "The object has this key more than once; only the last one counts, for ComfyUI"
+                    " as well.",
+                )  # fmt: skip
+            for _, name, text in tokens.strings(lost, _DEEPEST):
+                what = self._what(name or str(where[-1]), text)
+                if what is not None:
+                    self._secrets([((), what)], place)
+                    break
+
+    def _what(self, name: str, text: str) -> str | None:
+        if _SHORTEST_PASSWORD <= len(text) <= _LONGEST_PASSWORD and is_password(name):
+            return None if any(map(str.isspace, text)) else "a password"
+        return tokens.known_by_form(text) or self._search.text(text, name)
 
     def part(self, raw: object, place: str) -> None:
         """Look for secrets in a part of the text that is no graph."""
@@ -88,8 +194,13 @@ class Inspector:
 
     def _graph(self, graph: Graph, place: str) -> None:
         nodes, known, links = graph.nodes, graph.known, graph.links
-        if len(graph.by_id) != len(nodes):
+        self._read.graphs += 1
+        self._read.values += sum(node.widgets_values is not None for node in nodes)
+        self._naming.saved(place, nodes)
+        if len(graph.by_id) != len(nodes) or any(type(each) is str for each in graph.by_id):
             self._twice(nodes, place)
+        if len(links) != len(graph.every_link):
+            self._links_twice(graph.every_link, place)
         self._ends(graph, place)
         for number, node in enumerate(nodes):
             kind = node.type
@@ -113,15 +224,39 @@ class Inspector:
                         return
 
     def _twice(self, nodes: Iterable[Node], place: str) -> None:
-        seen: set[Id] = set()
+        seen: set[str] = set()
         for number, node in enumerate(nodes):
-            if node.id in seen and node.type:
+            if str(node.id) in seen and node.type:
                 self._tell(
                     "duplicate-id", Severity.WARNING, f"{place}/nodes/{number}/id",
                     "Another node before it has the same id, so that links to either are"
                     " ambiguous.",
                 )  # fmt: skip
-            seen.add(node.id)
+            seen.add(str(node.id))
+
+    def _links_twice(self, links: Iterable[Link], place: str) -> None:
+        seen: set[Id] = set()
+        for number, link in enumerate(links):
+            if link.id in seen and link != _NO_LINK:
+                self._tell(
+                    "duplicate-id", Severity.WARNING, f"{place}/links/{number}",
+                    "Another link before it has the same id, and is lost.",
+                )  # fmt: skip
+            seen.add(link.id)
+
+    def _lost_ports(self, definition: Definition, place: str) -> None:
+        """Look at the links that a definition's inputs and outputs name."""
+        there = {link.id for link in definition.links or ()}
+        for kind, ports in (("inputs", definition.inputs), ("outputs", definition.outputs)):
+            for number, port in enumerate(ports or ()):
+                named = port.links if isinstance(port.links, list) else ()
+                for at, link in enumerate(named):
+                    if isinstance(link, int | str) and link not in there:
+                        self._tell(
+                            "dangling-link", Severity.INFO,
+                            f"{place}/{kind}/{number}/linkIds/{at}",
+                            "The subgraph's socket names a link that is not there.",
+                        )  # fmt: skip
 
     def _ends(self, graph: Graph, place: str) -> None:
         """Look where links begin and end."""
@@ -136,6 +271,11 @@ class Inspector:
                 )  # fmt: skip
                 if self._full:
                     return
+            elif not _has_sockets(graph, link):
+                self._tell(
+                    "dangling-link", Severity.WARNING, f"{place}/links/{number}",
+                    "The link begins or ends at a socket that is not there.",
+                )  # fmt: skip
 
     def _lost_inputs(self, graph: Graph, sockets: Iterable[Socket], place: str) -> None:
         for slot, socket in enumerate(sockets):
@@ -147,6 +287,7 @@ class Inspector:
 
     def _declared(self, node: Node, place: str) -> None:
         models = node.properties.models if node.properties is not None else None
+        self._declaring[id(node)] = place, node
         chosen: set[str] | None = None
         for number, record in enumerate(models if isinstance(models, list) else ()):
             if not isinstance(record, dict):
@@ -156,15 +297,17 @@ class Inspector:
                 if chosen is None:
                     chosen = set(_names(node.widgets_values, 0))
                 if _basename(name) not in chosen:
-                    self._tell(
-                        "stale-model", Severity.INFO, f"{place}/{number}",
-                        "The node declares a model that none of its widgets selects; it was not"
-                        " counted.",
-                    )  # fmt: skip
+                    self._stale(f"{place}/{number}")
             if isinstance(url, str) and letters_in(url):
                 self._secrets(self._search.value(url), f"{place}/{number}/url")
             if self._full:
                 return
+
+    def _stale(self, place: str) -> None:
+        self._tell(
+            "stale-model", Severity.INFO, place,
+            "The node declares a model that none of its widgets selects; it was not counted.",
+        )  # fmt: skip
 
     def _inside_itself(self, graph: Graph, kind: str, place: str) -> None:
         number = next(at for at, node in enumerate(graph.nodes) if node.type == kind)
@@ -177,6 +320,8 @@ class Inspector:
 
     def queued(self, prompt: Mapping[str, PromptNode], place: str) -> None:
         """Look at an API prompt that lies at *place* in the text."""
+        self._naming.queued(place, prompt)
+        self._read.prompts += len(prompt)
         for key, node in prompt.items():
             for name, value in node.inputs.items():
                 if _is_lost(value, prompt):
@@ -199,16 +344,24 @@ class Inspector:
             kind = type(value)
             if kind is str:
                 if len(value) < SHORTEST:
+                    if self._passwords and self._is_password(node, number, value):
+                        hits += (((number,), "a password"),)
                     continue
                 letters = letters_in(value)
                 what = self._search.around(value, letters) if letters else None
                 if what is None and " " not in value and is_opaque(value):
-                    what = _by_name(node, number)
+                    what = _by_name(node, number, value)
                 if what is not None:
                     hits += (((number,), what),)
             elif kind is list or kind is dict:
                 hits += tuple(((number, *at), what) for at, what in self._search.value(value))
         return hits
+
+    def _is_password(self, node: Node, number: int, value: str) -> bool:
+        names = widget_names(node)
+        return (
+            bool(names) and is_password(names[number]) and self._what("password", value) is not None
+        )
 
     def _secrets(self, hits: Iterable[Hit], place: str) -> None:
         for where, what in islice(hits, _MOST):
@@ -219,8 +372,13 @@ class Inspector:
             )  # fmt: skip
 
 
-def _by_name(node: Node, number: int) -> str | None:
-    """Say what the opaque text of a widget is, if the widget is called like one for secrets."""
+def _by_name(node: Node, number: int, value: str) -> str | None:
+    """Say what the opaque text of a widget is, if the widget is called like one for secrets.
+
+    Nodes that fetch from Civitai have its key, of 32 digits, in a widget without a name.
+    """
+    if "ivit" in node.type and _CIVITAI_KEY.fullmatch(value):
+        return "a Civitai key"
     names = widget_names(node) if _names_secrets(node) else ()
     return "a key or a token" if names and is_keyish(names[number]) else None
 
@@ -235,6 +393,21 @@ def _names_secrets(node: Node) -> bool:
     )
 
 
+def _has_linked_widget(node: Node) -> bool:
+    return any(each.widget is not None and each.link is not None for each in node.inputs or ())
+
+
+def _has_sockets(graph: Graph, link: Link) -> bool:
+    """Return whether the file has the sockets that a link connects, where it tells them."""
+    if link.origin_id == graph.input_node and graph.inputs:
+        return 0 <= link.origin_slot < len(graph.inputs)
+    if link.target_id == graph.output_node:
+        return not graph.outputs or 0 <= link.target_slot < len(graph.outputs)
+    target = graph.by_id.get(link.target_id)
+    sockets = None if target is None else target.inputs
+    return not sockets or 0 <= link.target_slot < len(sockets)
+
+
 def _is_lost(value: Any, prompt: Mapping[str, PromptNode]) -> bool:
     """Return whether an input of a prompt is a link to a node that the prompt does not have."""
     return (
@@ -244,33 +417,6 @@ def _is_lost(value: Any, prompt: Mapping[str, PromptNode]) -> bool:
         and isinstance(value[0], str | int)
         and str(value[0]) not in prompt
     )
-
-
-def _definitions(
-    definitions: Definitions, place: str, depth: int
-) -> Iterator[tuple[str, Definition]]:
-    for number, definition in enumerate(definitions.subgraphs or ()):
-        at = f"{place}/{number}"
-        yield at, definition
-        if definition.definitions is not None and depth < _DEEPEST:
-            inner = f"{at}/definitions/subgraphs"
-            yield from _definitions(definition.definitions, inner, depth + 1)
-
-
-def _circle(known: Mapping[str, Graph]) -> Mapping[str, str]:
-    """Return subgraphs that contain each other in a circle, each with the one inside it."""
-    inside = {name: held for name, graph in known.items()
-              if (held := {node.type for node in graph.nodes if node.type in known})}  # fmt: skip
-    if not inside:
-        return {}
-    import graphlib  # few files have subgraphs in subgraphs
-
-    try:
-        graphlib.TopologicalSorter(inside).prepare()
-    except graphlib.CycleError as error:
-        order: list[str] = error.args[1]
-        return dict(zip(order[1:], order[:-1], strict=True))
-    return {}
 
 
 def _is_one_of(name: str, values: Any) -> bool:

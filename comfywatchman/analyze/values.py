@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from comfywatchman.analyze.choosers import (
+    HOLDERS,
+    constant,
+    selected_input,
+    selecting_widget,
+    takes_the_first,
+)
 from comfywatchman.analyze.graph import Graph, Placed, first_text
 from comfywatchman.analyze.shapes import Id, Link, Node, Socket
 from comfywatchman.analyze.text import names_a_model
-
-_PRIMITIVES = frozenset({"PrimitiveNode", "PrimitiveString", "PrimitiveStringMultiline"})
-"""Nodes whose one output is their first widget's value."""
 
 CHOSEN = "chosen"
 """Where a value stood that a node of unknown kind holds for a loader at the end of its link."""
@@ -50,11 +54,30 @@ def in_force(placed: Placed, widget: str, stored: Any) -> Answer:
     socket = socket_of(placed.node, widget)
     if socket is not None and socket.link is not None:
         answer = follow(placed.graph, placed.host, socket.link, _MOST_HOPS)
+    elif placed.host is not None and placed.graph.of_group:
+        answer = _into_group(placed, placed.host, widget)
     elif placed.host is not None:
         answer = _proxied(placed.host, str(placed.node.id), widget)
     else:
         return Found(stored, placed.how)
     return Found(stored, placed.how) if answer is Unknown.ABSENT else answer
+
+
+def _into_group(placed: Placed, host: Placed, widget: str) -> Answer:
+    """Return what is linked to the instance of a group node for a widget of a node inside.
+
+    The instance calls it as the first node with that widget does, and for others says whose it is
+    (groupNode.js, getInputConfig).
+    """
+    if all(socket.link is None for socket in host.node.inputs or ()):
+        return Unknown.ABSENT
+    kind = placed.node.type
+    first = next(node for node in placed.graph.nodes if node.type == kind) is placed.node
+    for name in ([widget] if first else []) + [f"{kind} {widget}"]:
+        socket = socket_of(host.node, name)
+        if socket is not None and socket.link is not None:
+            return follow(host.graph, host.host, socket.link, _MOST_HOPS)
+    return Unknown.ABSENT
 
 
 def _effort(several: Any) -> int:
@@ -89,18 +112,24 @@ def follow(graph: Graph, host: Placed | None, link_id: Id, hops: int) -> Answer:
 
 
 def _given_by(graph: Graph, host: Placed | None, origin: Node, link: Link, hops: int) -> Answer:
-    if origin.type == "Reroute":
-        return _through(graph, host, origin, hops)
-    if origin.type in _PRIMITIVES:
-        return _primitive(graph, host, origin, hops)
+    if origin.type in HOLDERS or _is_constant(origin):
+        return _primitive(graph, host, origin, link.origin_slot, hops)
     if origin.type == "GetNode":
         return _broadcast(graph, host, origin, hops)
     inside = graph.known.get(origin.type)
     if inside is None:
-        return _chosen(graph, host, origin, hops)
+        return _passed_on(graph, host, origin, hops)
     instance = Placed("", origin, graph, host, active=True)
     number = inside.to_outside.get(link.origin_slot)
     return Unknown.DYNAMIC if number is None else follow(inside, instance, number, hops)
+
+
+def _passed_on(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
+    if node.type == "Reroute" or takes_the_first(node.type):
+        return _through(graph, host, node, hops)
+    if selecting_widget(node.type) is not None:
+        return _selected(graph, host, node, hops)
+    return _chosen(graph, host, node, hops)
 
 
 def _through(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
@@ -112,13 +141,36 @@ def _through(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer
     return Unknown.DYNAMIC
 
 
-def _primitive(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
+def _is_constant(node: Node) -> bool:
+    values = node.widgets_values
+    return isinstance(values, list) and constant(node.type, values) is not None
+
+
+def _primitive(graph: Graph, host: Placed | None, node: Node, slot: int, hops: int) -> Answer:
     linked = _through(graph, host, node, hops)
     if isinstance(linked, Found):
         return linked
     values = node.widgets_values
     if isinstance(values, list) and values and (linked is Unknown.ABSENT or not _linked(node)):
-        return Found(values[0], "widget")
+        at = slot if node.type == "CustomCombo" and 0 <= slot < len(values) else 0
+        return Found(values[at], "widget")
+    return Unknown.DYNAMIC
+
+
+def _selected(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
+    """Return what comes by the input that a switch passes on."""
+    graph.steps.take(_effort(node.inputs))
+    widget = selecting_widget(node.type) or ""
+    values = node.widgets_values
+    choice = values[0] if isinstance(values, list) and values else None
+    given = socket_of(node, widget)
+    if given is not None and given.link is not None:
+        answer = follow(graph, host, given.link, hops)
+        choice = answer.value if isinstance(answer, Found) else None
+    chosen = selected_input(node.type, choice)
+    for socket in node.inputs or ():
+        if socket.name == chosen and socket.link is not None:
+            return follow(graph, host, socket.link, hops)
     return Unknown.DYNAMIC
 
 

@@ -89,6 +89,8 @@ class _Place:
     pointer: str = ""
     prefix: str = ""
     wrappers: int = _MOST_WRAPPERS
+    of_clipboard: bool = False
+    """What the editor's clipboard holds has no version."""
 
     def into(self, key: object) -> _Place:
         return replace(self, pointer=f"{self.pointer}/{key}", wrappers=self.wrappers - 1)
@@ -157,8 +159,9 @@ def _templates(templates: Sequence[Raw], place: _Place) -> Iterator[tuple[Raw, _
     for number, raw in enumerate(templates):
         template = decoded(raw, Template)
         if template is not None and template.data is not None:
-            inside = replace(place, pointer=f"{place.pointer}/templates/{number}/data")
-            yield Raw(template.data.encode("utf-8", "replace")), inside
+            inside = f"{place.pointer}/templates/{number}/data"
+            raw_data = Raw(template.data.encode("utf-8", "replace"))
+            yield raw_data, replace(place, pointer=inside, of_clipboard=True)
 
 
 def _queue(top: Top, place: _Place) -> Iterator[tuple[Raw, _Place]]:
@@ -256,7 +259,8 @@ def _saved(top: Top, place: _Place) -> Found:
     opener = Opener(known, groups, place.allowed, _speaking(place.tables))
     opener.open(graph, place.prefix)
     if place.inspector is not None:
-        place.inspector.saved(top, graph, place.pointer)
+        place.inspector.saved(top, graph, place.pointer, versioned=not place.of_clipboard)
+        place.inspector.placed(opener.placed)
     found = [*_declared(opener.placed), *entries(decoded(top.models, list[Any]), "models")]
     return Found(
         "ui",

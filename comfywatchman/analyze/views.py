@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from comfywatchman.analyze.choosers import (
+    constant,
+    selected_input,
+    selecting_widget,
+    takes_the_first,
+)
 from comfywatchman.analyze.graph import Placed
 from comfywatchman.analyze.limits import Steps
 from comfywatchman.analyze.loaders import Spot
 from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket, member_names
 from comfywatchman.analyze.text import is_suspect
+from comfywatchman.analyze.upstream import prompt_texts_before, texts_before
 from comfywatchman.analyze.values import (
     CHOSEN,
     Answer,
@@ -52,6 +59,9 @@ class View(Protocol):
 
     def value(self, key: Key | None, name: str) -> Answer:
         """Return the value in force of the widget called *name*."""
+
+    def texts_before(self, key: Key | None, name: str) -> Iterator[str]:
+        """Yield texts with tags, out of which other nodes make the value of a linked widget."""
 
     def loose(self) -> Iterator[tuple[Key, str, Any]]:
         """Yield the stored values that may name a model: key, widget (empty if unknown), value.
@@ -122,6 +132,10 @@ class SavedNode:
                     yield key, self._name(key), value
             elif kind is list or kind is dict:
                 yield key, self._name(key), value
+
+    def texts_before(self, key: Key | None, name: str) -> Iterator[str]:
+        del key  # sockets have names
+        return texts_before(self._placed, name)
 
     def arriving(self) -> Iterator[tuple[str, Answer]]:
         if not self.names:
@@ -235,15 +249,35 @@ class QueuedNode:
         if hops <= 0 or origin is None:
             return Unknown.DYNAMIC
         self._steps.take(1 + len(origin.inputs) // 16)
-        if origin.class_type.startswith("PrimitiveString"):
-            return self._followed(origin.inputs.get("value"), hops - 1)
-        names = model_names(origin.inputs)
-        linked = [given for given in origin.inputs.values() if _is_link(given)]
+        kind, inputs = origin.class_type, origin.inputs
+        held = constant(kind, inputs.values())
+        if held is not None:
+            return Found(held, "api-input")
+        passed = self._passed_on(kind, inputs, value[1], hops - 1)
+        return self._chosen(inputs, hops) if passed is None else self._followed(passed, hops - 1)
+
+    def _chosen(self, inputs: Mapping[str, Any], hops: int) -> Answer:
+        names = model_names(inputs)
+        linked = [given for given in inputs.values() if _is_link(given)]
         if len(names) == 1 and not linked:
             return Found(names.pop(), CHOSEN)
         if not names and len(linked) == 1:
             return as_chosen(self._followed(linked[0], hops - 1))
         return Unknown.DYNAMIC
+
+    def _passed_on(self, kind: str, inputs: Mapping[str, Any], slot: int, hops: int) -> Any:
+        """Return what a node holds or passes on, as it is written; ``None`` for most nodes."""
+        if kind.startswith("PrimitiveString"):
+            return inputs.get("value", "")
+        if kind == "CustomCombo":
+            return inputs.get("index" if slot else "choice", "")
+        if takes_the_first(kind):
+            return next(filter(_is_link, inputs.values()), None)
+        widget = selecting_widget(kind)
+        if widget is None:
+            return None
+        choice = self._followed(inputs.get(widget), hops)
+        return inputs.get(selected_input(kind, getattr(choice, "value", None)) or "")
 
     def loose(self) -> Iterator[tuple[Key, str, Any]]:
         for name, value in self._node.inputs.items():
@@ -252,6 +286,11 @@ class QueuedNode:
                     yield name, name, value
             elif isinstance(value, list | dict) and not _is_link(value):
                 yield name, name, value
+
+    def texts_before(self, key: Key | None, name: str) -> Iterator[str]:
+        del key  # the widget's name as well
+        self._steps.take()
+        return prompt_texts_before(self._prompt, self._node.inputs.get(name))
 
     def arriving(self) -> Iterator[tuple[str, Answer]]:
         return iter(())

@@ -16,8 +16,11 @@ from comfywatchman.cli.options import (
     everywhere,
     loaded,
     note,
+    offline_flag,
+    tell_closed,
     telling_errors,
 )
+from comfywatchman.cli.placing import warn_of
 
 if TYPE_CHECKING:
     from comfywatchman.report.render import Report
@@ -44,6 +47,7 @@ FORMATS = ["text", "json", "markdown", "html"]
     help="Also write one report for each workflow there.",
 )
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None, help="How to tell.")
+@offline_flag
 @click.option("--json", "json_", is_flag=True, help="The same as --format json.")
 @telling_errors
 def analyze(
@@ -53,6 +57,7 @@ def analyze(
     resolve: bool,
     output_dir: Path | None,
     format_: str | None,
+    offline: bool,
     json_: bool,
 ) -> int:
     """Say what each workflow needs, has and lacks. PATH is a file, an image that carries a
@@ -62,8 +67,9 @@ def analyze(
     from comfywatchman.daemon.survey import resolved, survey
     from comfywatchman.report import render
 
-    found = loaded(config, comfyui_root)
-    place, analyses = survey(found.settings, paths)
+    found = loaded(config, comfyui_root, offline=offline or None)
+    place, analyses = survey(found.settings, paths, on_unread=tell_closed)
+    warn_of(place)
     if resolve:
         analyses = resolved(found.settings, place, analyses)
     chosen = format_ or ("json" if json_ else "text")

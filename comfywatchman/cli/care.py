@@ -17,10 +17,13 @@ from comfywatchman.cli.options import (
     everywhere,
     loaded,
     note,
+    of_comfyui,
     print_json,
     say,
+    tell_unread,
     telling_errors,
 )
+from comfywatchman.cli.placing import located
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
@@ -55,7 +58,7 @@ def handing(found: Loaded) -> Hand:
 def tell_unkept(ledger: Ledger) -> None:
     """Say what was read in vain, since nobody took it down."""
     if ledger.unkept and ledger.why is not None:
-        note(f"{ledger.unkept} measures were not kept: {ledger.why.cause} {ledger.why.remedy}")
+        note(f"Measures not kept: {ledger.unkept}. {ledger.why.cause} {ledger.why.remedy}")
 
 
 @click.command(epilog=SWEEP)
@@ -64,14 +67,11 @@ def tell_unkept(ledger: Ledger) -> None:
 @telling_errors
 def sweep(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     """Look again now, at models and workflows, and say what changed since somebody looked last."""
-    import os
-
     from comfywatchman.cli.talk import post
-    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.resweep import sweep_now
 
     found = loaded(config, comfyui_root)
-    place = locate(found.settings, os.environ)
+    place = located(found)
     auto = found.settings.inventory.claims == "auto"
     swept = sweep_now(place, lambda: post(found, "sweep", {}), with_claims=auto)
     if json_:
@@ -80,6 +80,7 @@ def sweep(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
                 "models": _changes(swept.models),
                 "workflows": _changes(swept.workflows),
                 "offline": [{"path": path, "error": told} for path, told in swept.offline],
+                "absent": [{"path": path, "error": told} for path, told in swept.absent],
                 "troubles": [{"path": path, "error": told} for path, told in swept.troubles],
                 "claims": [{"path": path, "error": told} for path, told in swept.claims],
                 "duration_seconds": swept.seconds,
@@ -102,6 +103,8 @@ def _changes(changes: Changes) -> dict[str, object]:
 
 
 def _tell_changes(swept: Swept) -> None:
+    from comfywatchman.report.render.words import counted
+
     for changes in (swept.models, swept.workflows):
         lines = [f"added    {path}" for path in changes.added]
         lines += [f"changed  {path}" for path in changes.changed]
@@ -111,13 +114,14 @@ def _tell_changes(swept: Swept) -> None:
             say(line)
         if len(lines) > _MOST_LINES:
             note(f"and {len(lines) - _MOST_LINES} more (--json names all)")
-    for path, trouble in (*swept.offline, *swept.troubles, *swept.claims):
+    for path, trouble in (*swept.absent, *swept.offline, *swept.troubles, *swept.claims):
         note(f"{path}: {trouble.cause} {trouble.remedy}")
     changed = len(swept.models) + len(swept.workflows)
     who = "The daemon swept" if swept.by_daemon else "Swept"
     what = f"{changed} changed" if changed else "nothing changed"
     note(
-        f"{who} {swept.models.files} model files and {swept.workflows.files} workflows in "
+        f"{who} {counted(swept.models.files, 'model file')} and "
+        f"{counted(swept.workflows.files, 'workflow')} in "
         f"{swept.seconds:.1f} s; {what}."
     )
     if not swept.by_daemon and swept.workflows.added + swept.workflows.changed:
@@ -152,7 +156,9 @@ def _sample(_: click.Context, __: click.Parameter, text: str | None) -> Sample:
 
 @click.command(epilog=VERIFY)
 @everywhere
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]…")
+@click.argument(
+    "paths", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="[PATH]…"
+)
 @click.option("--folder", metavar="NAME", help="Only this folder of ComfyUI, such as loras.")
 @click.option(
     "--sample",
@@ -173,21 +179,20 @@ def verify(
     """Read whole model files again and compare them with what was measured before. Ctrl-C keeps
     what is done. PATH is a model file or a directory that holds some.
     """
-    import os
     import random
     import threading
 
     from comfywatchman.cli.reading import reading_bars
     from comfywatchman.daemon.care import Restoring
     from comfywatchman.daemon.contents import Wishes
-    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.ledger import Ledger
     from comfywatchman.daemon.stock import stock_of
     from comfywatchman.daemon.verify import Verifier, chosen
 
     found = loaded(config, comfyui_root)
-    place = locate(found.settings, os.environ)
+    place = located(found)
     folders = place.layout.folders
+    folder = of_comfyui(folders, folder)
     ledger = Ledger(place.state_directory, folders, handing(found))
     checked: list[Checked] = []
     with stock_of(folders, place.state_directory) as stock:
@@ -210,12 +215,14 @@ def verify(
                 _tell_counts(checked, total)
     if json_:
         print_json({"files": checked, "summary": dict(Counter(c.outcome for c in checked))})
-    return _status(checked)
+    return max(tell_unread(stock.unread), _status(checked))
 
 
 def _tell_checked(checked: Checked) -> None:
     if checked.trouble is None:
         say(f"{checked.outcome:<10} {checked.path}  {checked.sha256 or ''}")
+        if checked.sha256_before is not None:
+            say(f"{'':<10} It had {checked.sha256_before} before it was written to.")
         return
     say(f"{checked.outcome:<10} {checked.trouble.cause}")
     say(f"{'':<10} {checked.trouble.remedy}")
@@ -227,10 +234,12 @@ def _tell_checked(checked: Checked) -> None:
 
 
 def _tell_counts(checked: Sequence[Checked], total: int) -> None:
+    from comfywatchman.report.render.words import counted
+
     counts = Counter(each.outcome for each in checked)
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     read = sum(each.size for each in checked)
-    note(f"{len(checked)} files, {read:,} of {total:,} bytes: {said or 'none'}.")
+    note(f"{counted(len(checked), 'file')}, {read:,} of {total:,} bytes: {said or 'none'}.")
 
 
 def _status(checked: Sequence[Checked]) -> int:
@@ -256,15 +265,13 @@ def unused(config: Path | None, comfyui_root: Path | None, folder: str | None, j
     """Model files that no known workflow names, whether its node is active or not, largest first.
     Nothing is removed.
     """
-    import os
-
-    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.stock import stock_of
     from comfywatchman.daemon.unused import asked_for
     from comfywatchman.daemon.unused import unused as found_unused
 
     found = loaded(config, comfyui_root)
-    place = locate(found.settings, os.environ)
+    place = located(found)
+    folder = of_comfyui(place.layout.folders, folder)
     with stock_of(place.layout.folders, place.state_directory) as stock:
         files = list(stock.files())
         asked = asked_for(found.settings, place, stock.reader)
@@ -291,30 +298,36 @@ def unused(config: Path | None, comfyui_root: Path | None, folder: str | None, j
                 "left_out": left.left_out,
             }
         )
-        return DONE
+        return tell_unread(stock.unread)
     for file in left.files:
         say(f"{file.stamp.size:>15,}  {file.path}")
     _tell_unused(left, asked, place.workflow_dirs)
-    return DONE
+    return tell_unread(stock.unread)
 
 
 def _tell_unused(left: Unused, asked: Asked, directories: Sequence[Path]) -> None:
     """Say what was looked at, since a workflow that lies elsewhere may need any of the files."""
+    from comfywatchman.report.render.words import counted
+
     note(
-        f"{len(left.files)} files, {left.total:,} bytes, that none of {asked.read} workflows names."
+        f"{counted(len(left.files), 'file')}, {left.total:,} bytes, that none of "
+        f"{counted(asked.read, 'workflow')} names."
     )
     note("Looked for workflows in:")
     for directory in directories:
         say_about = "" if directory.is_dir() else "  (not there)"
         note(f"  {directory}{say_about}")
     if asked.unreadable:
-        note(f"{len(asked.unreadable)} files there could not be read; what they need is not known:")
+        unread = counted(len(asked.unreadable), "file")
+        note(f"{unread} there could not be read; what they need is not known:")
         for path, trouble in asked.unreadable[:10]:
             note(f"  {path}: {trouble.cause}")
     if asked.computed:
-        note(f"{asked.computed} names are made when the workflow runs: those are not known either.")
+        note(f"{counted(asked.computed, 'name')} made when the workflow runs: not known either.")
     if left.left_out:
-        note(f"{left.left_out} files that ComfyUI loads by itself (vae_approx) are not among them.")
+        note(
+            f"Left out: {counted(left.left_out, 'file')} that ComfyUI loads by itself (vae_approx)."
+        )
     note("Nothing was removed.")
 
 
@@ -331,9 +344,7 @@ Examples:
     "--format",
     "format_",
     type=click.Choice(["json", "csv"]),
-    default="json",
-    show_default=True,
-    help="How to write it.",
+    help="How to write it; json, unless FILE ends in .csv.",
 )
 @click.option(
     "-o",
@@ -347,27 +358,30 @@ Examples:
 def export(
     config: Path | None,
     comfyui_root: Path | None,
-    format_: str,
+    format_: str | None,
     output: Path | None,
     json_: bool,
 ) -> int:
     """Everything that is known of every model file, in a stable order, as JSON or CSV."""
-    import os
     import sys
 
     from comfywatchman.cli.exporting import write_export
-    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.listing import rows_of
     from comfywatchman.daemon.stock import stock_of
     from comfywatchman.report.render import encoded
     from comfywatchman.report.render.inventory import SCHEMA_VERSION, Export, to_csv
+    from comfywatchman.report.render.words import counted
 
+    if format_ == "csv" and json_:
+        raise click.UsageError("--json and --format csv exclude each other.")
     found = loaded(config, comfyui_root)
-    place = locate(found.settings, os.environ)
+    place = located(found)
     folders = place.layout.folders
     with stock_of(folders, place.state_directory) as stock:
         rows = rows_of(stock.files(), folders, unlisted=True)
-    if format_ == "csv" and not json_:
+    if format_ is None and output is not None and output.suffix.lower() == ".csv" and not json_:
+        format_ = "csv"
+    if format_ == "csv":
         data = to_csv(rows).encode()
     else:
         root = str(place.comfyui_root)
@@ -375,7 +389,7 @@ def export(
         data = encoded(whole) + b"\n"
     if output is None:
         sys.stdout.buffer.write(data)
-        return DONE
+        return tell_unread(stock.unread)
     write_export(output, data)
-    note(f"{len(rows)} rows written to {output}.")
-    return DONE
+    note(f"{counted(len(rows), 'row')} written to {output}.")
+    return tell_unread(stock.unread)

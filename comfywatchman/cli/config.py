@@ -18,6 +18,7 @@ from comfywatchman.cli.options import (
     print_json,
     telling_errors,
 )
+from comfywatchman.cli.placing import troubles_of
 
 EPILOG = """\b
 Examples:
@@ -38,7 +39,7 @@ def config() -> None:
 @telling_errors
 def show(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     """Every setting in force, and where it comes from. Secrets are shown as ***."""
-    from comfywatchman.config.show import rows
+    from comfywatchman.config.show import rows, shown
 
     found = loaded(config, comfyui_root)
     if json_:
@@ -53,7 +54,7 @@ def show(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
         return DONE
     width = max(len(row.key) for row in rows(found))
     for row in rows(found):
-        click.echo(f"{row.key:{width}}  {row.value!s}  ({row.origin})")
+        click.echo(f"{row.key:{width}} = {shown(row)}")
     return DONE
 
 
@@ -62,14 +63,17 @@ def show(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
 @as_json
 @telling_errors
 def check(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
-    """Read the settings and say what is wrong with them: all of it at once."""
+    """Read the settings and say what is wrong with them, and with ComfyUI's extra_model_paths.yaml:
+    all of it at once.
+    """
     found = loaded(config, comfyui_root)
+    troubles = (*found.troubles, *troubles_of(found))
     if json_:
-        print_json({"path": found.path, "valid": True, "troubles": found.troubles})
+        print_json({"path": found.path, "valid": True, "troubles": troubles})
         return DONE
-    for trouble in found.troubles:
+    for trouble in troubles:
         note(f"{trouble.code}: {trouble.cause} {trouble.remedy}")
-    if found.troubles:
+    if troubles:
         note("The settings are right but for that.")
     else:
         note(f"The settings are right ({found.path or 'no file; defaults and environment'}).")

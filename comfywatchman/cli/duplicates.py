@@ -19,9 +19,11 @@ from comfywatchman.cli.options import (
     note,
     print_json,
     say,
+    tell_unread,
     telling_errors,
 )
-from comfywatchman.report.render.words import size_words
+from comfywatchman.cli.placing import located
+from comfywatchman.report.render.words import counted, size_words
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.duplicates import Found, LinkedName
@@ -58,18 +60,20 @@ def duplicates(
     yet are read. With --link both files are read once more, right then, before one gets the other's
     bytes; each keeps its name.
     """
-    import os
     import threading
 
     from comfywatchman.cli.reading import reading_bars
     from comfywatchman.daemon.duplicates import Duplicates
-    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.ledger import Ledger
     from comfywatchman.daemon.stock import stock_of
     from comfywatchman.report.audit import AuditLog
 
+    if link is None and (dry_run or yes):
+        raise click.UsageError("--dry-run and --yes go with --link.")
+    if link is not None and not (dry_run or yes) and not _can_ask(json_=json_):
+        raise click.UsageError("--link needs --yes where nobody can be asked.")
     found = loaded(config, comfyui_root)
-    place = locate(found.settings, os.environ)
+    place = located(found)
     folders = place.layout.folders
     ledger = Ledger(place.state_directory, folders, handing(found))
     names: list[LinkedName] = []
@@ -85,7 +89,7 @@ def duplicates(
             ledger.flush()
             if not json_:
                 _tell(same, link)
-            if link is not None and not dry_run and _agreed(same.groups, yes=yes, json_=json_):
+            if link is not None and not dry_run and _agreed(same.groups, yes=yes):
                 place.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 stayed = finder.tidy(files, audit)
                 total = sum(2 * group.size * len(group.linkable) for group in same.groups)
@@ -102,21 +106,25 @@ def duplicates(
         note(f"{path} was left by a linking that was cut off; its bytes are nowhere else.")
     if json_:
         print_json(_rows(same, names))
-    return LACKING if any(name.trouble is not None for name in names) else DONE
+    status = LACKING if any(name.trouble is not None for name in names) else DONE
+    return max(tell_unread(stock.unread), status)
 
 
-def _agreed(groups: Sequence[Group], *, yes: bool, json_: bool) -> bool:
-    """Ask a person at a terminal; a script has to say ``--yes``."""
+def _can_ask(*, json_: bool) -> bool:
+    return not json_ and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _agreed(groups: Sequence[Group], *, yes: bool) -> bool:
+    """Ask a person at a terminal; a script has said ``--yes``."""
     pairs = sum(len(group.linkable) for group in groups)
     if not pairs:
         return False
     if yes:
         return True
-    if json_ or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        note("Nothing was linked: that needs --yes where nobody can be asked.")
-        return False
     saved = size_words(sum(group.saved for group in groups))
-    return click.confirm(f"Link {pairs} files, to save {saved}?", default=False, err=True)
+    return click.confirm(
+        f"Link {counted(pairs, 'file')}, to save {saved}?", default=False, err=True
+    )
 
 
 def _tell(found: Found, link: str | None) -> None:
@@ -130,7 +138,8 @@ def _tell(found: Found, link: str | None) -> None:
     wasted = sum(group.wasted for group in found.groups)
     saved = sum(group.saved for group in found.groups)
     note(
-        f"{len(found.groups)} groups of equal files, {wasted:,} bytes on disk more than once; "
+        f"{counted(len(found.groups), 'group')} of equal files, {wasted:,} bytes on disk more than "
+        "once; "
         f"--link would save {saved:,}."
     )
 

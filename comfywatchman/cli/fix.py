@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +17,11 @@ from comfywatchman.cli.options import (
     everywhere,
     loaded,
     note,
+    offline_flag,
+    tell_closed,
     telling_errors,
 )
+from comfywatchman.cli.placing import located, warn_of
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
@@ -41,6 +43,7 @@ Examples:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option("--yes", is_flag=True, help="Do not ask before downloading.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
+@offline_flag
 @as_json
 @telling_errors
 def fix(
@@ -49,12 +52,13 @@ def fix(
     paths: tuple[str, ...],
     yes: bool,
     dry_run: bool,
+    offline: bool,
     json_: bool,
 ) -> int:
     """Fetch what each workflow lacks, verify it, put it where ComfyUI looks, and report. PATH is a
     file, an image that carries a workflow, a directory, or - for standard input.
     """
-    found = loaded(config, comfyui_root)
+    found = loaded(config, comfyui_root, offline=offline or None)
     if dry_run or _wants_to_ask(yes=yes, json_=json_):
         planned = _plan(found, paths)
         rows = (row for workflow in planned.workflows for row in workflow.references)
@@ -75,22 +79,23 @@ def _wants_to_ask(*, yes: bool, json_: bool) -> bool:
 def _plan(found: Loaded, paths: tuple[str, ...]) -> Report:
     from comfywatchman.daemon.survey import resolved, survey
 
-    place, analyses = survey(found.settings, paths)
+    place, analyses = survey(found.settings, paths, on_unread=tell_closed)
+    warn_of(place)
     return _report(found, place, resolved(found.settings, place, analyses))
 
 
 def _fixed(found: Loaded, paths: tuple[str, ...], *, quiet: bool) -> Report:
     from comfywatchman.cli.progress import progress
-    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.once import fix_once
     from comfywatchman.domain.errors import StateLocked
 
+    place = located(found)
     try:
         with progress(quiet=quiet) as observe:
             analyses = fix_once(found.settings, paths, observe)
     except StateLocked as error:
         analyses = _by_the_daemon(found, paths, error)
-    return _report(found, locate(found.settings, os.environ), analyses)
+    return _report(found, place, analyses)
 
 
 def _report(found: Loaded, place: Place, analyses: Sequence[Analysis]) -> Report:
@@ -111,15 +116,25 @@ def _by_the_daemon(found: Loaded, paths: tuple[str, ...], locked: StateLocked) -
     from comfywatchman.cli.talk import post
     from comfywatchman.daemon.lock import owner_of
     from comfywatchman.daemon.once import follow
-    from comfywatchman.daemon.survey import each_workflow
+    from comfywatchman.daemon.survey import each_workflow, unreadable
+    from comfywatchman.domain.errors import FileUnreadable, WatchmanError
 
     owner = owner_of(found.settings.state.directory)
     if owner is None or owner.role != "run" or owner.address is None:
         raise locked
+    unread: list[Analysis] = []
+    files = list(each_workflow(paths, lambda path, why: unread.append(unreadable(path, why))))
+    try:
+        post(found, "fix", {"workflows": [str(path) for path in files]})
+    except WatchmanError as error:
+        if error.code == FileUnreadable.code:
+            error.remedy = (
+                "While a daemon runs, put it into one of its workflow directories; or stop the "
+                "daemon and run this again."
+            )
+        raise
     note(f"The daemon (process {owner.pid}) does it.")
-    files = list(each_workflow(paths))
-    post(found, "fix", {"workflows": [str(path) for path in files]})
-    return follow(found.settings, files, owner.pid)
+    return follow(found.settings, files, owner.pid) + unread
 
 
 def _show(report: Report) -> None:

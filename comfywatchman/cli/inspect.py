@@ -31,7 +31,13 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @everywhere
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE…",
+)
 @click.option("--hash", "hash_", is_flag=True, help="Read the whole file and measure its hashes.")
 @click.option("--tensors", is_flag=True, help="List every tensor.")
 @as_json

@@ -16,10 +16,13 @@ from comfywatchman.cli.options import (
     everywhere,
     loaded,
     note,
+    of_comfyui,
     print_json,
     say,
+    tell_unread,
     telling_errors,
 )
+from comfywatchman.cli.placing import located
 
 if TYPE_CHECKING:
     from comfywatchman.report.render.inventory import ModelRow
@@ -63,29 +66,31 @@ def list_(
     json_: bool,
 ) -> int:
     """Every model file with its size, and its SHA-256 where it was measured already."""
-    import os
-
-    from comfywatchman.daemon.installation import locate
     from comfywatchman.daemon.listing import rows_of
     from comfywatchman.daemon.stock import stock_of
+    from comfywatchman.report.render.words import counted
 
     found = loaded(config, comfyui_root)
-    place = locate(found.settings, os.environ)
+    place = located(found)
     folders = place.layout.folders
+    folder = of_comfyui(folders, folder)
     with stock_of(folders, place.state_directory) as stock:
         rows = rows_of(stock.files(), folders)
+        unread = stock.unread
     rows = [row for row in rows if folder is None or row.folder == folder]
     if troubles:
         rows = [row for row in rows if row.error is not None]
     if json_:
-        print_json({"models": rows})
+        told = [{"path": path, "error": trouble} for path, trouble in unread]
+        print_json({"models": rows, "unread": told})
     else:
         _show(rows, troubles=troubles)
         total = sum({row.path: row.size for row in rows}.values())
-        counted = "1 model file" if len(rows) == 1 else f"{len(rows)} model files"
-        what = f"{counted} in trouble" if troubles else counted
+        counts = counted(len({row.path for row in rows}), "model file")
+        what = f"{counts} in trouble" if troubles else counts
         note(f"{what}, {total:,} bytes, ComfyUI at {place.comfyui_root}.")
-    return LACKING if troubles and rows else DONE
+    status = LACKING if troubles and rows else DONE
+    return tell_unread(unread) or status
 
 
 def _show(rows: list[ModelRow], *, troubles: bool) -> None:

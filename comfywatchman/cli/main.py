@@ -8,15 +8,18 @@ import click
 
 from comfywatchman.cli import (
     analyze,
+    cache,
     config,
     demo,
     fix,
     inspect,
     inventory,
+    lookups,
     run,
     schema,
     status,
     talk,
+    validate,
 )
 from comfywatchman.cli.options import (
     INTERRUPTED,
@@ -69,10 +72,14 @@ for command in (
     run.run,
     demo.demo,
     analyze.analyze,
+    validate.validate,
     fix.fix,
     inventory.inventory,
     inspect.inspect,
     status.status,
+    lookups.search,
+    lookups.explain,
+    cache.cache,
     talk.choose,
     talk.retry,
     talk.cancel,

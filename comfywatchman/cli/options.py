@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
     from comfywatchman.domain.errors import Trouble, WatchmanError
+    from comfywatchman.domain.files import Folders
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,6 +93,8 @@ class WithDefault(click.Group):
     """A group that takes a call without a subcommand for its first one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            return super().parse_args(ctx, args)  # what is no command is told as such
         named = any(arg in self.commands for arg in args)
         if not named and "--help" not in args:
             args = [next(iter(self.commands)), *args]
@@ -100,6 +103,45 @@ class WithDefault(click.Group):
             place = next(i for i, arg in enumerate(args) if arg in self.commands)
             args = [args[place], *args[:place], *args[place + 1 :]]
         return super().parse_args(ctx, args)
+
+
+def of_comfyui(folders: Folders, name: str | None) -> str | None:
+    """Return the folder of ComfyUI that *name* means, old names included; ``None`` for ``None``.
+
+    Raises:
+        click.UsageError: there is none of that name.
+    """
+    if name is None or name in folders.table:
+        return name
+    from difflib import get_close_matches
+
+    from comfywatchman.domain.files import folder_name
+
+    meant = folder_name(name)
+    if meant in folders.table or any(root.is_dir() for root in folders.folder(meant).roots):
+        return meant  # a pack's directory below models, such as sams, is a folder as well
+    near = get_close_matches(name, folders.table, 1, 0.5)
+    known = f"the nearest is {near[0]}" if near else f"there are {', '.join(sorted(folders.table))}"
+    raise click.UsageError(f"ComfyUI has no folder {name!r} here; {known}.")
+
+
+def tell_closed(directory: Path, trouble: Trouble) -> None:
+    """Say that models may be where nobody can look for them."""
+    note(f"warning: {trouble.cause} Models in it count as missing. {trouble.remedy}")
+
+
+def tell_unread(unread: Sequence[tuple[Path, Trouble]]) -> int:
+    """Say which directories could not be read; return the exit status that this is worth."""
+    for _, trouble in unread:
+        note(f"{trouble.cause} {trouble.remedy}")
+    return UNFINISHED if unread else DONE
+
+
+def offline_flag(command: F) -> F:
+    """Add ``--offline``."""
+    return click.option(
+        "--offline", is_flag=True, help="Ask nobody; say what would have been asked."
+    )(command)
 
 
 def as_json(command: F) -> F:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from comfywatchman.cli.options import everywhere, loaded, telling_errors
+from comfywatchman.cli.options import everywhere, loaded, offline_flag, telling_errors
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
@@ -33,6 +33,7 @@ Examples:
 @click.option("--http", "listen", metavar="HOST:PORT", help='Where to serve; "" for no server.')
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="json, or text for people.")
 @click.option("--no-download", is_flag=True, help="Analyze and resolve, but fetch nothing.")
+@offline_flag
 @telling_errors
 def run(
     config: Path | None,
@@ -41,6 +42,7 @@ def run(
     listen: str | None,
     log_format: str | None,
     no_download: bool,
+    offline: bool,
 ) -> int:
     """Watch the workflow and model directories, and fetch what is missing, until told to stop.
 
@@ -63,6 +65,7 @@ def run(
             workflow_dirs=[path.absolute() for path in workflow_dirs] or None,
             http__listen=listen,
             log__format=log_format,
+            offline=offline or None,
         )
 
     return run_daemon(read, download=not no_download)

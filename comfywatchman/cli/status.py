@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,13 @@ from comfywatchman.cli.options import (
     say,
     telling_errors,
 )
+from comfywatchman.cli.placing import troubles_of
 
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
-    from comfywatchman.daemon.standing import Standing
+    from comfywatchman.daemon.lock import Owner
+    from comfywatchman.daemon.standing import ChoiceNow, Standing
+    from comfywatchman.state.workflows import Line
 
 EPILOG = """\b
 Examples:
@@ -39,10 +43,39 @@ def status(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     return show(loaded(config, comfyui_root), json_=json_)
 
 
-def _measuring(found: Loaded, now: Standing) -> str:
-    """Say how much is to be measured, and how long that will take if a daemon is at it."""
+def _running(owner: Owner) -> str:
+    if not owner.pid:
+        return "Another process owns the state; which one cannot be told yet."
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner.since))
+    return f"Running since {since} (process {owner.pid})."
+
+
+def _live(found: Loaded, now: Standing) -> Mapping[str, Any]:
+    """Return what the daemon says of itself; nothing where none answers."""
     from comfywatchman.cli.talk import ask
     from comfywatchman.domain.errors import WatchmanError
+
+    if now.running is None or now.running.address is None:
+        return {}
+    try:
+        answer: Mapping[str, Any] = ask(found, "GET", "status", seconds=2.0)
+    except WatchmanError:
+        return {}
+    return answer
+
+
+def _models(found: Loaded, now: Standing, live: Mapping[str, Any]) -> str:
+    """Say how many there are, and what is the matter with some."""
+    if not now.models:
+        return "none known"
+    words = f"{now.models} known, {_measuring(found, now, live)}"
+    if now.in_trouble:
+        words += f"; {now.in_trouble} in trouble (comfywatchman inventory list --troubles)"
+    return words
+
+
+def _measuring(found: Loaded, now: Standing, live: Mapping[str, Any]) -> str:
+    """Say how much is to be measured, and how long that will take if a daemon is at it."""
     from comfywatchman.report.render.words import duration_words, size_words
 
     if not now.unmeasured:
@@ -50,16 +83,50 @@ def _measuring(found: Loaded, now: Standing) -> str:
     words = f"{now.unmeasured} of them to be measured ({size_words(now.unmeasured_bytes)}"
     if found.settings.inventory.hash == "off":
         return f"{words}; inventory.hash is off)"
-    if now.running is None or now.running.address is None:
-        return f"{words})"
-    try:
-        answer = ask(found, "GET", "status", seconds=2.0)
-    except WatchmanError:
-        return f"{words})"
-    if answer.get("hash_paused"):
+    if live.get("hash_paused"):
         return f"{words}, paused while ComfyUI works)"
-    left = answer.get("hash_remaining_seconds")
+    left = live.get("hash_remaining_seconds")
     return f"{words})" if left is None else f"{words}, about {duration_words(left)} left)"
+
+
+def _tell_choice(choice: ChoiceNow) -> None:
+    from comfywatchman.cli.lookups import candidate_lines
+    from comfywatchman.report.render import candidate_row
+
+    say(f"  your choice: {choice.folder}/{choice.name}: {choice.cause}")
+    say(f"    {choice.remedy}")
+    for number, candidate in enumerate(choice.candidates, 1):
+        for text in candidate_lines(number, candidate_row(candidate)):
+            say(f"    {text}")
+
+
+def _tell_workflows(now: Standing) -> None:
+    """Tell of workflows of which there is something to tell, so many of them."""
+    for line in now.lacking[:_MOST]:
+        _tell_lacking(line)
+    if len(now.lacking) > _MOST:
+        say(f"  and {len(now.lacking) - _MOST} more")
+    for line in now.noted[:_MOST]:
+        _tell_noted(line)
+    if len(now.noted) > _MOST:
+        say(f"  and {len(now.noted) - _MOST} more with something to know")
+
+
+def _tell_lacking(line: Line) -> None:
+    """Say what a workflow lacks, and what a person can do about what is here otherwise."""
+    why = line.trouble.cause if line.trouble else f"lacks {', '.join(line.lacking)}"
+    say(f"  {line.state}: {line.path.name}: {why}")
+    for hint in line.hints:
+        say(f"    {hint}")
+
+
+def _tell_noted(line: Line) -> None:
+    if line.secrets:
+        many = "a secret" if line.secrets == 1 else f"{line.secrets} secrets"
+        say(f"  {line.state}: {line.path.name} has {many} in it: take it out, and withdraw it")
+    if line.state == "ready":
+        for hint in line.hints:
+            say(f"  ready: {line.path.name}: {hint}")
 
 
 def _transfers(found: Loaded, now: Standing) -> dict[int, str]:
@@ -95,25 +162,26 @@ def show(found: Loaded, *, json_: bool) -> int:
     """Print the state of the daemon; it need not run for that."""
     from comfywatchman.daemon.standing import standing
 
-    now = standing(found.settings.state.directory)
+    now = replace(standing(found.settings.state.directory), troubles=tuple(troubles_of(found)))
     if json_:
         print_json(now)
         return DONE
     if now.running is None:
         click.echo("No daemon is running (start one with `comfywatchman run`).")
     else:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now.running.since))
-        click.echo(f"Running since {since} (process {now.running.pid}).")
+        click.echo(_running(now.running))
         if now.running.address:
             click.echo(f"Page, metrics and API: http://{now.running.address}/")
     counted = ", ".join(f"{count} {state}" for state, count in sorted(now.workflows.items()))
     click.echo(f"Workflows: {counted or 'none seen yet'}.")
-    click.echo(f"Models: {now.models} known, {_measuring(found, now)}.")
-    for line in now.lacking[:_MOST]:
-        why = line.trouble.cause if line.trouble else f"lacks {', '.join(line.lacking)}"
-        say(f"  {line.state}: {line.path.name}: {why}")
-    if len(now.lacking) > _MOST:
-        say(f"  and {len(now.lacking) - _MOST} more")
+    live = _live(found, now)
+    click.echo(f"Models: {_models(found, now, live)}.")
+    for root in live.get("roots", ()):
+        if root["state"] != "online":
+            say(f"  {root['state']}: {root['path']} ({root['kind']})")
+    for trouble in now.troubles:
+        say(f"  {trouble.code}: {trouble.cause} {trouble.remedy}")
+    _tell_workflows(now)
     if now.unverifiable:
         click.echo(f"Unverifiable: {now.unverifiable}, since nobody publishes their hashes.")
     transfers = _transfers(found, now)
@@ -121,12 +189,5 @@ def show(found: Loaded, *, json_: bool) -> int:
         how = transfers.get(job.id) or job.cause
         say(f"  job {job.id} {job.state}: {job.kind} {job.key}" + (f": {how}" if how else ""))
     for choice in now.choices:
-        say(f"  your choice: {choice.folder}/{choice.name}: {choice.cause}")
-        say(f"    {choice.remedy}")
-        for number, candidate in enumerate(choice.candidates, 1):
-            size = f"{candidate.size:,} bytes" if candidate.size else "size unknown"
-            digest = candidate.sha256[:12] if candidate.sha256 else "no hash"
-            say(f"    {number}. [{candidate.grade}] {candidate.url} ({size}, {digest})")
-            for sentence in candidate.evidence:
-                say(f"       {sentence}")
+        _tell_choice(choice)
     return DONE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
 
 _SECONDS = 15
+_NOT_FOUND = "not-found"
 
 
 CHOOSE = """\b
@@ -46,7 +48,8 @@ def choose(
     found = loaded(config, comfyui_root)
     folder, _, name = reference.partition("/")
     path = f"choices/{choice_id(folder, name)}"
-    answer = post(found, path, {"candidate": candidate - 1})
+    with _in_words_of_commands(f"question about {reference} with a candidate {candidate}"):
+        answer = post(found, path, {"candidate": candidate - 1})
     return _told(answer, f"{reference} is being fetched.", json_=json_)
 
 
@@ -57,7 +60,8 @@ def choose(
 @telling_errors
 def retry(config: Path | None, comfyui_root: Path | None, job: int, json_: bool) -> int:
     """Try a job again now; its number is in `status`."""
-    answer = post(loaded(config, comfyui_root), f"jobs/{job}/retry", {})
+    with _in_words_of_commands(f"job {job}"):
+        answer = post(loaded(config, comfyui_root), f"jobs/{job}/retry", {})
     return _told(answer, f"Job {job} is tried again.", json_=json_)
 
 
@@ -68,8 +72,27 @@ def retry(config: Path | None, comfyui_root: Path | None, job: int, json_: bool)
 @telling_errors
 def cancel(config: Path | None, comfyui_root: Path | None, job: int, json_: bool) -> int:
     """Give a waiting job up; what was fetched of it so far stays for another try."""
-    answer = post(loaded(config, comfyui_root), f"jobs/{job}/cancel", {})
+    with _in_words_of_commands(f"job {job}"):
+        answer = post(loaded(config, comfyui_root), f"jobs/{job}/cancel", {})
     return _told(answer, f"Job {job} is canceled.", json_=json_)
+
+
+@contextmanager
+def _in_words_of_commands(what: str) -> Iterator[None]:
+    """Tell of what the daemon does not know as a command does, and not as its API does.
+
+    Raises:
+        WatchmanError: what the daemon answered.
+    """
+    from comfywatchman.domain.errors import WatchmanError
+
+    try:
+        yield
+    except WatchmanError as error:
+        if error.code == _NOT_FOUND:
+            error.cause = f"There is no {what}."
+            error.remedy = "`comfywatchman status` shows those there are."
+        raise
 
 
 def _told(answer: Any, text: str, *, json_: bool) -> int:

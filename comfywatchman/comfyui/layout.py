@@ -196,14 +196,15 @@ class _Growing:
     def _write_root(self, name: str, roots: Sequence[Path]) -> Path:
         """Return where a new file of the folder goes.
 
-        ComfyUI's own answer is the first root. That is ``models/unet`` for diffusion models,
-        while every template tells people ``models/diffusion_models``; so the built-in
-        directory with the folder's own name goes before its older twin, unless configuration
-        put a root first.
+        ComfyUI's own answer is the first path (folder_paths.get_folder_paths(name)[0]; the
+        desktop program downloads to it). That is ``models/unet`` for diffusion models, which a
+        checkout of ComfyUI has. Where it is not there, no directory is made under the old name:
+        the file goes to the one that has the folder's own name, as templates say.
         """
         if name in self.first:
             return roots[0]
         if self.download_base is not None and self.download_base / name in roots:
             return self.download_base / name
         own = self.models / name
-        return own if name in DIRECTORIES and own in roots else roots[0]
+        older = own in roots and roots[0] != own and roots[0].parent == self.models
+        return own if older and not roots[0].is_dir() else roots[0]

@@ -157,16 +157,21 @@ class _Case:
 
     def _absent(self) -> Standing:
         pack, packs, told = self._bringer()
-        if not self._sure(told):
+        off = self._registered_by_one_off()
+        if not self._sure(told if off is None else Told.DISK):
             return Standing(NodeTypeState.UNKNOWN, pack, packs, told)
-        off = self._switched_off()
+        off = off or next((p for p in self._packs() if not p.enabled and self._is_meant(p)), None)
         if off is not None:
             return Standing(NodeTypeState.MISSING, self._called(off), told=Told.DISK, disabled=True)
         here = any(p.enabled and self._is_meant(p) for p in self._packs())
         return Standing(NodeTypeState.MISSING, pack, packs, told, outdated=here)
 
     def _sure(self, told: Told | None) -> bool:
-        """Whether what is installed is known so well that the type can be called missing."""
+        """Whether what is installed is known so well that the type can be called missing.
+
+        A pack that reading could not tell all of may have it, but not where somebody says, *told*,
+        that another one has it.
+        """
         known = self.facts.known
         if known.serving and self.use.type not in EDITOR_TYPES:
             return True
@@ -177,12 +182,13 @@ class _Case:
             return False
         return not vague or told not in {None, Told.PATTERN}
 
-    def _switched_off(self) -> InstalledPack | None:
+    def _registered_by_one_off(self) -> InstalledPack | None:
+        """Return the pack whose source registers the type, and that is switched off."""
         having = dict(self.facts.having(self.use.type))
         for pack in self._packs():
             if not pack.enabled and having.get(pack.path) in {TypeKind.PYTHON, TypeKind.SCRIPT}:
                 return pack
-        return next((p for p in self._packs() if not p.enabled and self._is_meant(p)), None)
+        return None
 
     def _bringer(self) -> tuple[Pack | None, tuple[Pack, ...], Told | None]:
         """Return the one pack that brings the type, or all that may, and who says so."""

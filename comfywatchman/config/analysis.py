@@ -44,7 +44,7 @@ class Analyze(Section, frozen=True):
     ] = 50_000
     max_names: Annotated[
         int, Says("Places in one file that name a model.", ge=1, le=10_000_000)
-    ] = 50_000
+    ] = 20_000
     max_memory: Annotated[
         int,
         Says(

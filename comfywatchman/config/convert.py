@@ -26,7 +26,7 @@ from comfywatchman.config.values import (
 )
 from comfywatchman.domain.secrets import Secret
 
-BACKENDS = ("workflow", "catalog", "civitai", "huggingface")
+BACKENDS = ("workflow", "hfcache", "catalog", "civitai", "huggingface", "github", "modelscope")
 
 _TYPE_WORDS: Mapping[object, str] = {
     int: "a whole number",
@@ -214,7 +214,7 @@ def _number(bound: float, number: Callable[[int], str]) -> str:
 
 
 def _check_backend(name: str) -> str:
-    if name not in BACKENDS:
+    if name not in BACKENDS and not name.endswith(".py"):
         from importlib.metadata import entry_points  # 20 ms, and rarely needed
 
         offered = [point.name for point in entry_points(group="comfywatchman.backends")]

@@ -65,8 +65,15 @@ class HuggingFace(Section, frozen=True):
     ] = None
 
 
+class GitHub(Section, frozen=True):
+    """GitHub, for the files of releases."""
+
+    endpoint: Annotated[str, Says("Where its API is asked.", kind="url")] = "https://api.github.com"
+
+
 class Hubs(Section, frozen=True):
     """Where the model hubs are, and who we are there."""
 
     civitai: Civitai = Civitai()
     huggingface: HuggingFace = HuggingFace()
+    github: GitHub = GitHub()

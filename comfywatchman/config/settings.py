@@ -14,6 +14,7 @@ from msgspec import field
 from comfywatchman.config.analysis import Analyze
 from comfywatchman.config.hubs import Hubs
 from comfywatchman.config.keys import Says, Section
+from comfywatchman.config.lookups import Cache, Catalog
 from comfywatchman.config.places import state_directory
 from comfywatchman.domain.secrets import Secret
 
@@ -207,18 +208,6 @@ class Download(Section, frozen=True):
     ] = 30
 
 
-class Cache(Section, frozen=True):
-    """How long answers of the model hubs are believed."""
-
-    search_hours: Annotated[float, Says("What a search found.", ge=0, le=8760, planned=True)] = 24
-    metadata_days: Annotated[
-        float, Says("Size and hash of a file.", ge=0, le=3650, planned=True)
-    ] = 7
-    negative_hours: Annotated[
-        float, Says("That a search found nothing.", ge=0, le=8760, planned=True)
-    ] = 6
-
-
 class Http(Section, frozen=True):
     """The daemon's own pages: status, metrics, API."""
 
@@ -382,13 +371,24 @@ class Settings(Section, frozen=True):
         ),
     ] = ()
     search_backends: Annotated[
-        tuple[str, ...], Says("Who is asked for a missing model, in this order.", kind="backend")
-    ] = ("workflow", "catalog", "civitai", "huggingface")
+        tuple[str, ...],
+        Says(
+            "Who is asked for a missing model, in this order: workflow, hfcache, catalog, civitai, "
+            "huggingface, github, modelscope, the name of an installed package's, or a Python "
+            "file with one.",
+            kind="backend",
+        ),
+    ] = ("workflow", "hfcache", "catalog", "civitai", "huggingface", "github")
+    offline: Annotated[
+        bool,
+        Says("Ask nobody: what was answered before is used, and the rest is named."),
+    ] = False
     watch: Watch = Watch()
     inventory: Inventory = Inventory()
     download: Download = Download()
     analyze: Analyze = Analyze()
     cache: Cache = Cache()
+    catalog: Catalog = Catalog()
     http: Http = Http()
     log: Log = Log()
     hubs: Hubs = Hubs()

@@ -62,6 +62,13 @@ def rows(loaded: Loaded) -> tuple[Row, ...]:
     )
 
 
+def shown(row: Row) -> str:
+    """Return the value of *row* as a settings file has it; ``none`` where there is none."""
+    planned = "; planned, nothing reads it yet" if KEYS[row.key].says.planned else ""
+    value = "none" if row.value is None else _toml(row.value, KEYS[row.key])
+    return f"{value}  ({row.origin}{planned})"
+
+
 def plain(value: object) -> object:
     """Return *value* as JSON can hold it, secrets as ``***``."""
     match value:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 
+from comfywatchman.daemon.hearsay import Wanted
 from comfywatchman.daemon.installation import Place
 from comfywatchman.domain.errors import ClaimRefuted, ClaimsUnreadable, Trouble
 from comfywatchman.domain.files import Stamp
-from comfywatchman.inventory.claims import Said, Shelf, Unreadable, beside, claims_of
+from comfywatchman.inventory.claims import Said, Shelf, Unreadable, any_cache, beside, claims_of
 from comfywatchman.state import claims, models, workflows
 from comfywatchman.state.claims import Claim
 
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Keeper, Reader
+
+Beat = Callable[[], None]
+"""Called for each directory, so that somebody can see that it goes on, or stop it."""
 
 _MANAGER = "ComfyUI-LoRA-Manager"
 _ABOVE = 3
@@ -36,11 +41,19 @@ class Gathered:
     unreadable: tuple[tuple[Path, Trouble], ...]
 
 
-def gather(
-    place: Place, keeper: Keeper, reader: Reader, beat: Callable[[], None] = lambda: None
-) -> Gathered:
+def gather(place: Place, keeper: Keeper, reader: Reader, beat: Beat = lambda: None) -> Gathered:
     """Read every cache there is and store what it says of files that are known."""
-    known = {file.path: file.stamp for file in reader.read(models.every)}
+    found = _stored(_everything(place, reader, beat), keeper)
+    keeper.write(claims.forget_gone)
+    return found
+
+
+def gather_of(wanted: Wanted, place: Place, keeper: Keeper, reader: Reader, beat: Beat) -> Gathered:
+    """Read every cache there is and store what it says of the *wanted* files that are known."""
+    return _stored(_something(wanted, place, reader, beat), keeper)
+
+
+def _stored(every: Iterable[Said | Unreadable], keeper: Keeper) -> Gathered:
     troubles: list[tuple[Path, Trouble]] = []
     count = 0
     batch: list[Claim] = []
@@ -51,8 +64,7 @@ def gather(
             keeper.write(lambda c: claims.note(c, kept, time.time()))
             batch.clear()
 
-    for said in _everything(place, known):
-        beat()
+    for said in every:
         if isinstance(said, Unreadable):
             troubles.append((said.path, said.error.trouble()))
             continue
@@ -61,29 +73,52 @@ def gather(
         if len(batch) >= _BATCH:
             store()
     store()
-    keeper.write(claims.forget_gone)
     return Gathered(count, tuple(troubles))
 
 
-def _everything(place: Place, known: dict[Path, Stamp]) -> Iterator[Said | Unreadable]:
-    for directory, files in _by_directory(known.items()):
-        names = _names_in(directory)
-        for path, stamp in files:
-            for said in beside(path, stamp, names):
-                if isinstance(said, ClaimsUnreadable):
-                    yield Unreadable(path, said)
-                else:
-                    yield said
-    yield from claims_of(shelf_of(place, known))
+def _everything(place: Place, reader: Reader, beat: Beat) -> Iterator[Said | Unreadable]:
+    """Go through the inventory by directories: all of it at once takes 100 MB where it is large."""
+    for directory in map(os.fsdecode, reader.read(models.directories)):
+        beat()
+        yield from _beside(Path(directory), _known_in(reader, Path(directory)))
+    shelf = shelf_of(place, {})
+    if any_cache(shelf):
+        known = {file.path: file.stamp for file in reader.read(models.every)}
+        yield from claims_of(replace(shelf, models=known))
 
 
-def _by_directory(
-    files: Iterable[tuple[Path, Stamp]],
-) -> Iterator[tuple[Path, list[tuple[Path, Stamp]]]]:
-    found: dict[Path, list[tuple[Path, Stamp]]] = {}
-    for path, stamp in files:
-        found.setdefault(path.parent, []).append((path, stamp))
-    yield from found.items()
+def _something(
+    wanted: Wanted, place: Place, reader: Reader, beat: Beat
+) -> Iterator[Said | Unreadable]:
+    shelf = shelf_of(place, {})
+    cached = any_cache(shelf)
+    known: dict[Path, Stamp] = {}
+    for directory, stems in wanted.items():
+        beat()
+        here = _known_in(reader, directory, stems)
+        yield from _beside(directory, here)
+        if cached:
+            known |= here
+    if known:
+        yield from claims_of(replace(shelf, models=known))
+
+
+def _known_in(
+    reader: Reader, directory: Path, stems: Container[str] | None = None
+) -> dict[Path, Stamp]:
+    """Return the known files directly in *directory*, or those of these *stems*."""
+    files = reader.read(partial(models.in_directory, directory=directory))
+    return {f.path: f.stamp for f in files if stems is None or f.path.stem in stems}
+
+
+def _beside(directory: Path, known: Mapping[Path, Stamp]) -> Iterator[Said | Unreadable]:
+    names = _names_in(directory) if known else frozenset()
+    for path, stamp in known.items():
+        for said in beside(path, stamp, names):
+            if isinstance(said, ClaimsUnreadable):
+                yield Unreadable(path, said)
+            else:
+                yield said
 
 
 def _names_in(directory: Path) -> frozenset[str]:
@@ -93,7 +128,7 @@ def _names_in(directory: Path) -> frozenset[str]:
         return frozenset()
 
 
-def shelf_of(place: Place, known: dict[Path, Stamp]) -> Shelf:
+def shelf_of(place: Place, known: Mapping[Path, Stamp]) -> Shelf:
     """Return where caches may lie: in ComfyUI's packs, in the user's settings, above the roots."""
     folders = place.layout.folders
     packs = {place.comfyui_root / "custom_nodes", *place.layout.custom_nodes}

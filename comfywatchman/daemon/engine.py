@@ -9,14 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.anew import look_again, means
 from comfywatchman.daemon.lessons import Lessons, first_lessons
 from comfywatchman.daemon.measuring import Measuring
 from comfywatchman.daemon.parts import (
+    answers_for,
     backends_for,
     handlers_for,
     manner_for,
-    net_for,
     parser_for,
+    policy_for,
+    questions_for,
     shared_for,
     token_hosts,
 )
@@ -24,39 +27,30 @@ from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.tidying import Tidying
 from comfywatchman.daemon.traffic import Traffic
 from comfywatchman.daemon.workers import Worker
-from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
 from comfywatchman.domain.messages import ErrorMet, Event, InventoryProgressed
+from comfywatchman.inventory.arriving import PATIENCE_SECONDS
+from comfywatchman.net.asking import Net
+from comfywatchman.net.policy import NetPolicy
 from comfywatchman.pipeline.analyzing import Analyzer
 from comfywatchman.pipeline.bringing import Means
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.fetching import Fetcher
 from comfywatchman.pipeline.patience import OF_THE_SETTINGS, Patience
+from comfywatchman.pipeline.places import Verified
 from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.resolving import Resolver
 from comfywatchman.report.audit import AuditLog
-from comfywatchman.state import jobs, store, workflows
+from comfywatchman.state import jobs, store
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
     from comfywatchman.daemon.installation import Place
     from comfywatchman.parsing.parser import Parser
-    from comfywatchman.state.keeper import Connection, Keeper, Reader
+    from comfywatchman.state.answers import Answers
+    from comfywatchman.state.keeper import Keeper, Reader
 
 STOP_SECONDS = 4.0
 """How long the workers get to come to a stop; a transfer stops at its next block."""
-
-
-def _look_again(connection: Connection) -> None:
-    """Have what is not ready analyzed once more: settings, tables or the parser may be others."""
-    asked = []
-    for path in workflows.not_ready(connection):
-        analysis = workflows.one(connection, path)
-        refused = analysis is not None and (
-            analysis.content.trouble is not None or any(f.trouble for f in analysis.findings)
-        )
-        # What was refused may be looked for now; what somebody removed is not fetched again.
-        asked.append(AnalyzeWorkflow(path, Cause.CHANGED if refused else Cause.ARRIVED))
-    jobs.enqueue(connection, asked, time.time())
 
 
 @dataclass(slots=True)
@@ -75,9 +69,12 @@ class Engine:
     parser: Parser
     lessons: Lessons
     traffic: Traffic
+    answers: Answers
     reach: Reach = field(default_factory=Reach)
     workers: list[Worker] = field(default_factory=list)
     measuring: Measuring | None = None
+    policy: NetPolicy = field(default_factory=NetPolicy)
+    """What may be asked, and the budget of each host."""
     _threads: list[threading.Thread] = field(default_factory=list)
 
     @classmethod
@@ -118,7 +115,8 @@ class Engine:
             keeper.write(lambda c: jobs.recover(c, time.time()))
             if lasting:
                 keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=OF_THE_SETTINGS))
-                keeper.write(_look_again)
+                stamp = means(settings.analyze, place.layout.folders)
+                keeper.write(lambda c: look_again(c, stamp))
             traffic = Traffic(
                 settings.download,
                 place.layout.folders,
@@ -126,6 +124,8 @@ class Engine:
                 since=0.0 if lasting else time.time(),
                 always_open=not lasting,
             )
+            answers = answers_for(settings)
+            undo.callback(answers.close)
             desk = Desk(
                 keeper,
                 reader,
@@ -137,7 +137,16 @@ class Engine:
             if broken is not None:
                 desk.tell(ErrorMet(broken, place.state_directory))
             engine = cls(
-                settings, place, desk, keeper, reader, threading.Event(), parser, lessons, traffic
+                settings,
+                place,
+                desk,
+                keeper,
+                reader,
+                threading.Event(),
+                parser,
+                lessons,
+                traffic,
+                answers,
             )
             engine._hire(environ, tally, download=download, lasting=lasting)
             undo.pop_all()
@@ -147,13 +156,25 @@ class Engine:
         self, environ: Mapping[str, str], tally: Tally, *, download: bool, lasting: bool
     ) -> None:
         settings, folders = self.settings, self.place.layout.folders
-        net = net_for(settings, environ)
+        policy = policy_for(settings, environ, self.stop_event)
+        self.policy = policy
         patience = Patience(settings.download.max_retries, lasting=lasting)
         analyzer = Analyzer(
-            self.parser, folders, self.reader, self.reach, lambda: self.lessons.lines
+            self.parser,
+            folders,
+            self.reader,
+            self.reach,
+            lambda: self.lessons.lines,
+            # A daemon notes a file only when it has come to rest.
+            0.0 if lasting else PATIENCE_SECONDS,
         )
         resolver = Resolver(
-            backends_for(settings, net),
+            backends_for(
+                settings,
+                questions_for(settings, Net(policy), self.answers),
+                environ,
+                Verified(self.reader),
+            ),
             folders,
             self.reader,
             self.desk.tell,
@@ -169,7 +190,7 @@ class Engine:
         tidying = Tidying(settings.download.quarantine_days, folders, self.reader, audit)
         for number in range(settings.download.concurrency):
             means = Means(
-                handlers_for(settings, net_for(settings, environ), shared),
+                handlers_for(settings, Net(policy), shared),
                 folders,
                 self.reader,
                 self.keeper,
@@ -235,6 +256,7 @@ class Engine:
         for thread in (*self.workers, *self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
         self.parser.close()
+        self.answers.close()
         self.keeper.close()
         self.reader.close()
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.parts import breaker_hosts
 from comfywatchman.daemon.window import View
 from comfywatchman.disk.files import free_bytes
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.inventory import lists
 from comfywatchman.report.metrics import Sources
-from comfywatchman.state import jobs, models, placed, store, workflows
+from comfywatchman.state import choices, jobs, models, placed, store, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.serving import Running
@@ -85,6 +86,16 @@ class Gauges(Sources):
         standing = self._running.engine.standing()
         return standing.files, standing.size
 
+    def open_breakers(self) -> Mapping[str, bool]:
+        """Per host that the settings or we name; all others together are ``other``."""
+        running = self._running
+        named = breaker_hosts(running.settings)
+        found = dict.fromkeys((*named, "other"), False)
+        for host, is_open in running.engine.policy.manners.open_breakers().items():
+            key = host if host in found else "other"
+            found[key] = found[key] or is_open
+        return found
+
     def downloads_in_progress(self) -> int:
         return self._counts()["fetch", jobs.RUNNING]
 
@@ -119,7 +130,7 @@ class Gauges(Sources):
         return self._counts()
 
     def choices_waiting(self) -> int:
-        return len(self._running.engine.reader.read(workflows.open_choices))
+        return len(self._running.engine.reader.read(choices.open_choices))
 
     def db_bytes(self) -> Mapping[str, int]:
         path = store.database_path(self._running.place.state_directory)

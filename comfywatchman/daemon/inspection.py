@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -20,9 +21,12 @@ from comfywatchman.disk.heads.values import Head, Scan, Tensor
 from comfywatchman.domain.errors import FileUnreadable, Trouble, VerificationFailed
 from comfywatchman.domain.files import Digests
 from comfywatchman.inspect.identify import identify
+from comfywatchman.inspect.identity import UNKNOWN
+from comfywatchman.inspect.shelving import misplaced
 from comfywatchman.inspect.words import words_of
 from comfywatchman.inventory import Changed, Wanted, examine_model, read_model
 from comfywatchman.inventory.claims import Said, beside
+from comfywatchman.pipeline.sweeping import is_workflow_file
 from comfywatchman.report.render.inspection import (
     ClaimRow,
     ComponentRow,
@@ -74,7 +78,7 @@ class Inspector:
             variant=found.variant,
             parts=found.parts,
             evidence=found.evidence,
-            warnings=(*head.warnings, *found.warnings),
+            warnings=(*head.warnings, *found.warnings, *_odd(path, found.kind)),
             error=_wrong(path, head),
             tensors=_summary(head.tensors),
             tensor_list=_listed(head.tensors) if self.list_tensors else None,
@@ -130,6 +134,15 @@ class Inspector:
             claim_row(claim, stamp, measured.sha256, measured.after_sha256)
             for _, claim in sorted(found.items())
         )
+
+
+def _odd(path: Path, kind: str) -> Iterator[str]:
+    """Say what a person may have meant otherwise: where the file lies, or what it is."""
+    wrong = misplaced(path.absolute(), kind)
+    if wrong is not None:
+        yield wrong
+    if kind == UNKNOWN and is_workflow_file(path.name):
+        yield f"it may hold a workflow: comfywatchman analyze {shlex.quote(str(path))}"
 
 
 def _hash_row(

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.comfyui import Layout, find_comfyui, read_layout, told_by_launcher
 from comfywatchman.config.places import home, workflow_directories
-from comfywatchman.domain.errors import ComfyUINotFound
+from comfywatchman.disk.files import look
+from comfywatchman.domain.errors import ComfyUINotFound, WatchmanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from comfywatchman.config.settings import Settings
+    from comfywatchman.domain.files import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,35 @@ class Place:
     layout: Layout
     workflow_dirs: tuple[Path, ...]
     state_directory: Path
+
+
+class Configuration:
+    """ComfyUI's own files that name directories, so that a change of one is seen."""
+
+    def __init__(self, place: Place, settings: Settings) -> None:
+        """Note how they are now; *place* was made from them a moment ago."""
+        root = place.comfyui_root
+        beside = [root / "extra_model_paths.yaml", root / "extra_paths.yaml"]
+        self._files = [*beside, *(root / file for file in settings.comfyui.extra_model_paths)]
+        self._before = self._last = self._look()
+
+    def changed(self) -> bool:
+        """Whether one is not as it was."""
+        return self._look() != self._before
+
+    def changed_and_rests(self) -> bool:
+        """Whether one is not as it was, and is as it was at the last call: nobody is writing it."""
+        last, self._last = self._last, self._look()
+        return self._last == last != self._before
+
+    def _look(self) -> list[Stamp | None]:
+        return [self._stamp(file) for file in self._files]
+
+    def _stamp(self, file: Path) -> Stamp | None:
+        try:
+            return look(file)
+        except WatchmanError:
+            return None
 
 
 def locate(settings: Settings, environ: Mapping[str, str]) -> Place:

@@ -73,14 +73,30 @@ def write_owner(directory: Path, owner: Owner) -> None:
 
 
 def owner_of(directory: Path) -> Owner | None:
-    """Return who holds the lock of *directory* now, or ``None`` when nobody does."""
-    if not (directory / LOCK).exists():
-        return None
-    lock = FileLock(directory / LOCK, timeout=0)
+    """Return who holds the lock of *directory* now, or ``None`` when nobody does.
+
+    One who cannot be told has the role ``unknown`` and the process id 0.
+
+    Raises:
+        DiskFailed: the lock cannot be looked at, and nobody has written down that it is held.
+    """
     try:
+        if not (directory / LOCK).exists():
+            return None
+        lock = FileLock(directory / LOCK, timeout=0)
         lock.acquire()
-    except (Timeout, OSError):
+    except Timeout:
         return _owner(directory) or Owner(0, "unknown", 0.0)
+    except OSError as error:
+        owner = _owner(directory)
+        if owner is not None:
+            return owner
+        raise DiskFailed(
+            f"Whether a daemon runs cannot be told: {directory / LOCK} cannot be opened "
+            f"({error.strerror or error}).",
+            remedy="Run this as the user who runs the daemon, or give it the right to read and "
+            "write there.",
+        ) from error
     lock.release()
     return None
 

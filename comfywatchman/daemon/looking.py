@@ -105,5 +105,8 @@ class Looking:
             self.settle.put(Noticed(path, Notice.CHANGED))
             return ()
         found = self.look_into(path)
-        arriving = len(found) == 1 and isinstance(found[0], ModelFound) and not found[0].whole
-        return () if arriving else found
+        return () if len(found) == 1 and _arrives(found[0]) else found
+
+
+def _arrives(event: Event) -> bool:
+    return isinstance(event, ModelFound) and not event.whole and event.trouble is None

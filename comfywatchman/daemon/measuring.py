@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 60.0
 SIGN_SECONDS = 5.0
 """How often the thread wakes while others read: for its heartbeat and the speed."""
+STORE_SECONDS = 0.1
+"""How long an outcome waits at most to be stored with others, while more is being read."""
 JOIN_SECONDS = 0.8
 """How long the readers get for their last block."""
 
@@ -75,6 +77,8 @@ class Measuring:
     _unstored: list[Event] = field(default_factory=list)
     _settled: list[Path] = field(default_factory=list)
     """Files that were read, or tried in vain, whose outcome is among these."""
+    _store_at: float = 0.0
+    """When to store what was found out, even if more is being read (monotonic seconds)."""
     _stuck: bool = False
     """The state could not be written just now."""
     _failures: Failures = field(default_factory=lambda: Failures("index"))
@@ -136,7 +140,22 @@ class Measuring:
         for watcher in self._watchers():
             watcher.needed(now=self.turns.busy())
         self._note_progress()
-        self._store()
+        if self._unstored_for() <= 0:
+            self._store()
+        if not self.turns.busy():
+            # Nothing wakes this thread before there is something to read again.
+            for watcher in self._watchers():
+                watcher.needed(now=False)
+
+    def _unstored_for(self) -> float:
+        """Return how many seconds what was found out may still wait for more of it.
+
+        One file by itself is stored at once; of many that are in memory one write each would take
+        as long as the reading.
+        """
+        if not self._settled or self.turns.held() <= len(self._settled):
+            return 0.0
+        return self._store_at - time.monotonic()
 
     def _results(self, patience: float | None) -> list[Done]:
         """Return what the readers brought; wait *patience* seconds for it, or for news."""
@@ -158,6 +177,8 @@ class Measuring:
             return 0.01
         due = self.turns.next_look()
         waits = [] if due is None else [max(0.01, due - time.monotonic())]
+        if self._settled:
+            waits.append(max(0.0, self._unstored_for()))
         return min([*waits, SIGN_SECONDS]) if self.turns.busy() else min(waits, default=None)
 
     # -- what came of it
@@ -169,6 +190,7 @@ class Measuring:
         for path in self._settled:
             self.turns.release(path)
         self._unstored, self._settled, self._stuck = [], [], False
+        self._store_at = time.monotonic() + STORE_SECONDS
 
     def _events(self, done: Done) -> list[Event]:
         item, outcome = done.task.item, done.outcome

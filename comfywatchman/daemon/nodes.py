@@ -33,6 +33,7 @@ from comfywatchman.domain.messages import (
     ModelMoved,
     ModelPlaced,
     ModelRemoved,
+    WorkflowAnalyzed,
 )
 from comfywatchman.pipeline.node_types import Bookkeeping
 from comfywatchman.state import node_types
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 WHOLE_SECONDS = 3600.0
 """How often every file of every pack is looked at, and a server that goes on is asked again."""
+
+_STORED_SECONDS = 60.0
+"""How long storing an analysis may take, and its being told."""
 
 AGAIN_SECONDS = 300.0
 """How soon a server is asked again after models or packs changed, or after it gave no answer."""
@@ -58,6 +62,17 @@ class Look:
 
     whole: bool = False
     """Whether to look at every file of every pack."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taught:
+    """What was learned last: a workflow that was being read then was read without it."""
+
+    types: frozenset[str] = frozenset()
+    at: float = -math.inf
+    """Monotonic."""
+    again: set[Path] = field(default_factory=set)
+    """Workflows that are read again, each once; changed by whoever tells of analyses."""
 
 
 @dataclass(slots=True)
@@ -84,6 +99,7 @@ class Nodes:
     _changed_at: float = -math.inf
     """When something changed that it might tell otherwise."""
     _whole_at: float = -math.inf
+    _taught: _Taught = field(default_factory=_Taught)
     _failures: Failures = field(default_factory=lambda: Failures("nodes"))
 
     def run(self) -> None:
@@ -129,9 +145,19 @@ class Nodes:
             self._whole_at = now
 
     def observe(self, event: Event) -> None:
-        """Note that the server may list other models now, so that another look may prove more."""
+        """Note that the server may list other models now, so that another look may prove more.
+
+        A workflow whose reading began before something was learned is not among those that were
+        known to use it then; it is read again as well.
+        """
         if isinstance(event, _OF_MODELS):
             self._changed_at = time.monotonic()
+        elif isinstance(event, WorkflowAnalyzed):
+            taught, path = self._taught, event.analysis.path
+            began = time.monotonic() - event.duration_seconds - _STORED_SECONDS
+            if began <= taught.at and path not in taught.again and _uses(event, taught.types):
+                taught.again.add(path)
+                self.desk.submit([AnalyzeWorkflow(path, Cause.LEARNED)])
 
     # -- the disk
 
@@ -202,8 +228,15 @@ class Nodes:
 
     def _read_again(self, types: set[str]) -> None:
         """Have the workflows analyzed again that use a node type whose lines changed."""
+        taught = _Taught(frozenset(types), time.monotonic())
+        self._taught = taught  # first: what is stored from now on is looked at when it is told
         paths = self.desk.reader.read(lambda c: node_types.using(c, sorted(types)))
+        taught.again.update(paths)
         self.desk.submit([AnalyzeWorkflow(path, Cause.LEARNED) for path in paths])
+
+
+def _uses(event: WorkflowAnalyzed, types: frozenset[str]) -> bool:
+    return any(use.type in types for use in event.analysis.content.node_types)
 
 
 def has_code(place: Place) -> bool:

@@ -17,7 +17,7 @@ from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.knowing import look_at_packs
 from comfywatchman.daemon.lock import owning
-from comfywatchman.daemon.survey import STDIN, each_workflow
+from comfywatchman.daemon.survey import STDIN, each_workflow, unreadable
 from comfywatchman.daemon.tally import NoTally
 from comfywatchman.domain.errors import (
     FileUnreadable,
@@ -58,7 +58,9 @@ def fix_once(
     place = locate(settings, os.environ)
     with ExitStack() as stack:
         stack.enter_context(owning(place.state_directory, "fix"))
-        asked = [_on_disk(path, stack) for path in each_workflow(paths)]
+        unread: list[Analysis] = []
+        files = each_workflow(paths, lambda path, why: unread.append(unreadable(path, why)))
+        asked = [_on_disk(path, stack) for path in files]
         changed = threading.Event()
         audit = AuditLog(place.state_directory)
         readers = [observe, audit.observe, lambda _event: changed.set()]
@@ -66,6 +68,8 @@ def fix_once(
             settings, place, readers, os.environ, NoTally(), download=True, lasting=False
         )
         stack.callback(engine.stop)
+        # A person wants it now: what was not there before may be there by now.
+        engine.answers.forget(found=False)
         take_stock(engine, place)
         engine.desk.submit([AnalyzeWorkflow(path) for path, _ in asked])
         # What came by standard input is no workflow that anybody will find there again.
@@ -80,7 +84,7 @@ def fix_once(
         if any(not use.core for analysis in found for use in analysis.content.node_types):
             look_at_packs(settings, place, engine.keeper, engine.reader)
         _forget_unwatched(engine, place)
-        return found
+        return found + unread
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.report.render import Report, report_of
 from comfywatchman.server.window import Accepted, JobLine, Taken, choice_id
-from comfywatchman.state import jobs, workflows
+from comfywatchman.state import choices, jobs
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.serving import Running
@@ -65,6 +65,7 @@ class Orders:
     def fix(self, paths: Sequence[str]) -> Accepted:
         running = self._running()
         asked: list[Job] = [AnalyzeWorkflow(path) for path in self._inside(running, paths)]
+        running.engine.answers.forget(found=False)
         running.engine.desk.submit(asked, urgent=True)
         for path in (job.path for job in asked if isinstance(job, AnalyzeWorkflow)):
             self.audit.note("asked: fix", path, None, "accepted")
@@ -90,6 +91,8 @@ class Orders:
         )
 
     def retry(self, job_id: int) -> JobLine | None:
+        # A person says that something has changed: no "there is none" is believed any more.
+        self._running().engine.answers.forget(found=False)
         return self._moved(job_id, of=_ENDED, to=jobs.WAITING)
 
     def cancel(self, job_id: int) -> JobLine | None:
@@ -99,7 +102,7 @@ class Orders:
 
     def choose(self, choice_id_: str, candidate: int) -> Accepted | None:
         running = self._running()
-        for choice in running.engine.reader.read(workflows.open_choices):
+        for choice in running.engine.reader.read(choices.open_choices):
             if choice_id(choice.folder, choice.name) != choice_id_:
                 continue
             if not 0 <= candidate < len(choice.candidates):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.comfyui.queue import Server
 from comfywatchman.daemon.measuring import Manner
-from comfywatchman.domain.errors import SourceUnavailable
 from comfywatchman.download.http import HttpHandler, Shared
 from comfywatchman.download.http import Limits as DownloadLimits
 from comfywatchman.download.others import other_handlers
@@ -20,33 +19,46 @@ from comfywatchman.download.ranges import Ranges
 from comfywatchman.download.room import Room
 from comfywatchman.inventory.digests import require_blake3
 from comfywatchman.net.addresses import literal
-from comfywatchman.net.asking import Net, Reply
+from comfywatchman.net.manners import LONGEST_SLEEP, PACES, Manners
 from comfywatchman.net.policy import HostToken, NetPolicy, Proxies, ca_bundle_of
 from comfywatchman.parsing.parser import Parser
 from comfywatchman.parsing.wire import Bounds
-from comfywatchman.resolve.asking import FEW_BYTES, Answer, Follow, Kind
-from comfywatchman.resolve.catalog import Catalog
-from comfywatchman.resolve.huggingface import HuggingFace
-from comfywatchman.resolve.known import CatalogBackend, WorkflowBackend
-from comfywatchman.resolve.published import ByHost, Remembering
+from comfywatchman.pipeline.places import ManagerList
+from comfywatchman.pipeline.questions import Asking, Lifetimes, Question, Questions
+from comfywatchman.resolve.catalog import Catalog, Otherwise, Places, Together
+from comfywatchman.resolve.local_cache import LocalHubCache, cache_root
+from comfywatchman.resolve.others import other_backend
+from comfywatchman.resolve.room import backends_of, publisher_of
 from comfywatchman.resolve.urls import Endpoints
-from comfywatchman.resolve.web import Web
+from comfywatchman.state.answers import Answers, cache_path
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
     from comfywatchman.domain.secrets import Secret
     from comfywatchman.download.handler import DownloadHandler
+    from comfywatchman.net.asking import Net
     from comfywatchman.resolve.backend import SearchBackend
 
 OFFICIAL = {"huggingface": "huggingface.co", "civitai": "civitai.com"}
 
 
 def endpoints_for(settings: Settings) -> Endpoints:
-    return Endpoints(settings.hubs.huggingface.endpoint, settings.hubs.civitai.endpoint)
+    hubs = settings.hubs
+    return Endpoints(hubs.huggingface.endpoint, hubs.civitai.endpoint, hubs.github.endpoint)
 
 
-def policy_for(settings: Settings, environ: Mapping[str, str]) -> NetPolicy:
-    """Return what may be asked: the hosts of the settings, and the hubs that they name."""
+def policy_for(
+    settings: Settings,
+    environ: Mapping[str, str],
+    stop: threading.Event | None = None,
+    *,
+    longest_sleep: float = LONGEST_SLEEP,
+) -> NetPolicy:
+    """Return what may be asked: the hosts of the settings, and the hubs that they name.
+
+    Made once for everybody who asks, since the budget of each host is part of it. Whoever waits
+    for a turn when *stop* is set is interrupted; nobody waits longer than *longest_sleep* seconds.
+    """
     named = [_authority(url) for url in _endpoints(settings).values()]
     plain = [_authority(url) for url in _endpoints(settings).values() if _is_private(url)]
     return NetPolicy(
@@ -56,12 +68,9 @@ def policy_for(settings: Settings, environ: Mapping[str, str]) -> NetPolicy:
         proxies=Proxies.of(environ),
         ca_bundle=ca_bundle_of(environ),
         read_timeout=settings.download.stall_seconds,
+        manners=Manners(stop=stop, longest_sleep=longest_sleep),
+        offline=settings.offline,
     )
-
-
-def net_for(settings: Settings, environ: Mapping[str, str]) -> Net:
-    """Return a way to the network for one thread."""
-    return Net(policy_for(settings, environ))
 
 
 def token_hosts(settings: Settings) -> frozenset[str]:
@@ -69,9 +78,18 @@ def token_hosts(settings: Settings) -> frozenset[str]:
     return frozenset(OFFICIAL[hub] for hub, token in _secrets(settings).items() if token)
 
 
+def breaker_hosts(settings: Settings) -> tuple[str, ...]:
+    """Return the hosts that have a gauge of their own: ours to ask, and those of the settings."""
+    return tuple(dict.fromkeys((*PACES, *map(_authority, _endpoints(settings).values()))))
+
+
 def _endpoints(settings: Settings) -> dict[str, str]:
     hubs = settings.hubs
-    return {"huggingface": hubs.huggingface.endpoint, "civitai": hubs.civitai.endpoint}
+    return {
+        "huggingface": hubs.huggingface.endpoint,
+        "civitai": hubs.civitai.endpoint,
+        "github": hubs.github.endpoint,
+    }
 
 
 def _secrets(settings: Settings) -> dict[str, Secret | None]:
@@ -102,62 +120,61 @@ def _authority(url: str) -> str:
     return urlsplit(url).netloc.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """The network as the resolve room asks it; for one thread."""
-
-    net: Net
-    longest: float = 60.0
-    """Seconds for the body of one answer, since each byte of it may come just in time."""
-
-    def __call__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        follow: Follow = "none",
-        authenticate: bool = True,
-        limit: int = FEW_BYTES,
-        kind: Kind = "metadata",
-    ) -> Answer:
-        with self.net.ask(
-            method, url, headers=headers, follow=follow, authenticate=authenticate
-        ) as reply:
-            # One byte more than wanted tells whether there is more.
-            body = b"" if method == "HEAD" else self._body(reply, limit + 1)
-            return Answer(
-                reply.status, reply.headers, reply.url, body[:limit], cut=len(body) > limit
-            )
-
-    def _body(self, reply: Reply, most: int) -> bytes:
-        body, until = bytearray(), time.monotonic() + self.longest
-        while len(body) < most and (block := reply.read_some(most - len(body))):
-            body += block
-            if time.monotonic() > until:
-                raise SourceUnavailable(
-                    f"{reply.host}: the answer did not end within {self.longest:.0f} seconds.",
-                    remedy="It is asked again later; check the network if it lasts.",
-                )
-        return bytes(body)
+def answers_for(settings: Settings) -> Answers:
+    """Open the cache of answers; of a state directory that is not there yet, one in memory."""
+    directory, room = settings.state.directory, settings.cache.max_bytes
+    return Answers(cache_path(directory) if directory.is_dir() else None, room)
 
 
-def backends_for(settings: Settings, net: Net) -> Sequence[SearchBackend]:
-    """Return the backends in the order of ``search_backends``.
+def questions_for(
+    settings: Settings,
+    net: Net,
+    answers: Answers,
+    watch: Callable[[Question], None] = lambda _question: None,
+) -> Questions:
+    """Return the network as backends ask it; *watch* is told of every question."""
+    return Questions(Asking(net), answers, lifetimes_for(settings), watch=watch)
+
+
+def backends_for(
+    settings: Settings,
+    questions: Questions,
+    environ: Mapping[str, str],
+    verified: Places | None = None,
+) -> Sequence[SearchBackend]:
+    """Return the backends in the order of ``search_backends``; for one thread.
+
+    Args:
+        settings: in force.
+        questions: the network, as this thread asks it.
+        environ: tells where the cache of huggingface_hub lies.
+        verified: the places of what this machine verified before.
 
     Raises:
-        SettingsInvalid: the user's own catalog cannot be read.
+        SettingsInvalid: the user's own catalog cannot be read, or a backend of somebody else's.
     """
     endpoints = endpoints_for(settings)
-    ask = Asking(net)
-    publisher = Remembering(
-        ByHost(HuggingFace(ask, endpoints), Web(ask, endpoints)), clock=time.monotonic
+    publisher = publisher_of(questions, endpoints)
+    known = Catalog.read(*settings.catalog.files)
+    first = Together(known, verified) if verified is not None else known
+    places: Places = first
+    if settings.catalog.manager_list:
+        listed = ManagerList(
+            questions.asking, questions.answers, settings.catalog.manager_list, endpoints
+        )
+        places = Otherwise(first, listed)
+    cache = LocalHubCache(cache_root(environ, Path.home()))
+    ours = backends_of(questions, publisher, endpoints, places, cache)
+    return [
+        ours[name] if name in ours else other_backend(name) for name in settings.search_backends
+    ]
+
+
+def lifetimes_for(settings: Settings) -> Lifetimes:
+    kept = settings.cache
+    return Lifetimes(
+        kept.search_hours * 3600, kept.metadata_days * 86400, kept.negative_hours * 3600
     )
-    made: dict[str, SearchBackend] = {
-        "workflow": WorkflowBackend(publisher, endpoints),
-        "catalog": CatalogBackend(Catalog.read(), publisher),
-    }
-    return [made[name] for name in settings.search_backends if name in made]
 
 
 LEAST_SPEED = 10_000

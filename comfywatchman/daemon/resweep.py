@@ -56,16 +56,23 @@ class Swept:
     workflows: Changes = field(default_factory=Changes)
     offline: list[tuple[Path, Trouble]] = field(default_factory=list)
     """Roots that are not there: nothing below them counts as removed."""
+    absent: list[tuple[Path, Trouble]] = field(default_factory=list)
+    """Roots that are not there, and of which nobody knows that they ever were."""
     troubles: list[tuple[Path, Trouble]] = field(default_factory=list)
     claims: list[tuple[Path, Trouble]] = field(default_factory=list)
     """Hash caches of other programs that cannot be read, and claims that a measure refuted."""
     seconds: float = 0.0
     by_daemon: bool = False
 
-    def take(self, news: TreeNews) -> None:
+    def take(self, news: TreeNews, reader: Reader) -> None:
+        root = news.tree.root
         if news.offline is not None:
-            if not news.tree.optional:
-                self.offline.append((news.tree.root, news.offline))
+            if news.tree.kind == "models" and not reader.read(lambda c: models.below(c, root)):
+                # Examples of extra_model_paths.yaml name a dozen that nobody has.
+                if not news.tree.optional:
+                    self.absent.append((root, news.offline))
+            elif not news.tree.optional:
+                self.offline.append((root, news.offline))
             return
         changes = self.models if news.tree.kind == "models" else self.workflows
         changes.files += news.files
@@ -111,7 +118,7 @@ def _alone(place: Place, *, with_claims: bool) -> Swept:
         desk = Desk(keeper, reader, ())
         for tree in _trees(place):
             news = sweep_tree(tree, reader)
-            swept.take(news)
+            swept.take(news, reader)
             _store(desk, news, swept)
         if with_claims:
             swept.claims += gather(place, keeper, reader).unreadable
@@ -167,9 +174,9 @@ def _with_daemon(place: Place, owner: Owner, ask_daemon: Callable[[], None]) -> 
     swept = Swept(by_daemon=True)
     with closing(_reader(place)) as reader:
         for tree in _trees(place):
-            swept.take(sweep_tree(tree, reader))
+            swept.take(sweep_tree(tree, reader), reader)
         ask_daemon()
-        gone = {path for path, _ in swept.offline}
+        gone = {path for path, _ in (*swept.offline, *swept.absent)}
         awaited = [t.key for t in _trees(place) if t.root not in gone and t.root.is_dir()]
         _wait(reader, awaited, asked_at, place, owner)
     swept.seconds = time.monotonic() - started

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.config.values import listen_address
 from comfywatchman.daemon.gauges import Gauges
-from comfywatchman.daemon.installation import Place, locate
+from comfywatchman.daemon.installation import Configuration, Place, locate
+from comfywatchman.daemon.live import Live
 from comfywatchman.daemon.lock import Owner, owning, write_owner
 from comfywatchman.daemon.memory import use_few_arenas
 from comfywatchman.daemon.orders import Orders
 from comfywatchman.daemon.serving import Running
-from comfywatchman.daemon.window import Live, View
+from comfywatchman.daemon.window import View
 from comfywatchman.domain.errors import ComfyUINotFound, SettingsInvalid, WatchmanError
 from comfywatchman.domain.messages import (
     DaemonReady,
@@ -50,7 +51,7 @@ INTERRUPTED = 130
 """What a shell calls a program that Ctrl-C ended."""
 
 LOOK_AGAIN_SECONDS = 5.0
-"""How often a ComfyUI that is not there is looked for."""
+"""How often a ComfyUI that is not there is looked for, and at its extra_model_paths.yaml."""
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ class _Daemon:
         self._born = self._began = time.monotonic()
         self._metrics = Metrics.on_own_registry(
             Build(version("comfywatchman"), "", platform.python_version(), REVISION),
-            backends=loaded.settings.search_backends,
+            backends=[b for b in loaded.settings.search_backends if not b.endswith(".py")],
             handlers=HANDLER_NAMES,
         )
         self._log = self._open_log(loaded.settings)
@@ -168,6 +169,7 @@ class _Daemon:
             if place is None:
                 self._take_reload(read)
                 return
+            comfyui = Configuration(place, settings)
             self._tell(DaemonStarted(place.comfyui_root, os.getpid()))
             running = Running.build(
                 settings, place, self._readers(), os.environ, self._metrics, download=self._download
@@ -176,10 +178,17 @@ class _Daemon:
             running.start()
             self._view.running = running
             self._await_first_sweep(running, address)
-            while self._signals.stop is None:
-                if self._signals.reload and self._take_reload(read):
-                    return
-                self._signals.wait()
+            self._stay(read, comfyui)
+
+    def _stay(self, read: Callable[[], Loaded], comfyui: Configuration) -> None:
+        """Wait for a reason to begin anew: a signal, or other directories of ComfyUI's."""
+        while self._signals.stop is None:
+            if self._signals.reload and (self._take_reload(read) or comfyui.changed()):
+                return
+            if comfyui.changed_and_rests():
+                self._events.config_reloaded(self._loaded.path)
+                return
+            self._signals.wait(LOOK_AGAIN_SECONDS)
 
     def end(self) -> None:
         self._tell(DaemonStopped(time.monotonic() - self._born))

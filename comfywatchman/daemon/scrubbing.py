@@ -12,8 +12,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.care import Restoring, judge
-from comfywatchman.daemon.claiming import gather, refuted
+from comfywatchman.daemon.claiming import gather, gather_of, refuted
 from comfywatchman.daemon.failures import Failures
+from comfywatchman.daemon.hearsay import Hearsay
 from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.readers.guest import become_guest
 from comfywatchman.daemon.readers.yielding import POLL_SECONDS
@@ -43,6 +44,8 @@ _PIECE = 64
 class Task(Enum):
     SCRUB = "scrub"
     CLAIMS = "claims"
+    NEWS = "news"
+    """There may be claims about single files."""
     STOP = "stop"
 
 
@@ -67,10 +70,15 @@ class Scrubbing:
     inbox: SimpleQueue[Task] = field(default_factory=SimpleQueue)
     heartbeat: float = field(default_factory=time.time)
     devices: Devices = field(default_factory=Devices)
+    hearsay: Hearsay = field(default_factory=Hearsay)
+    """Which claims to read between two looks at all of them."""
     _works: bool = False
     _asked_at: float = -POLL_SECONDS
     _told: set[tuple[Path, str]] = field(default_factory=set)
     _failures: Failures = field(default_factory=lambda: Failures("care"))
+
+    def __post_init__(self) -> None:
+        self.hearsay.ring = lambda: self.inbox.put(Task.NEWS)
 
     def run(self) -> None:
         become_guest()
@@ -94,12 +102,18 @@ class Scrubbing:
     def _carry_out(self, task: Task) -> None:
         while not self.ready.wait(_LOOK_SECONDS):
             self.heartbeat = time.time()
+            self.hearsay.absorb()
             if self.stop.is_set():
                 return
         if task is Task.SCRUB and self.days > 0:
             self.scrub(time.time())
         elif task is Task.CLAIMS and self.claims:
             self.take_claims()
+        elif task is Task.NEWS and self.claims:
+            while self.hearsay.due_in and not self.stop.is_set():
+                self.hearsay.absorb()
+                self.stop.wait(min(self.hearsay.due_in or 0.0, _LOOK_SECONDS))
+            self._take_news()
 
     def _remember(self) -> None:
         """Have the metric tell of the last scrub although the process is new."""
@@ -178,8 +192,10 @@ class Scrubbing:
 
     def _wait_for_others(self) -> None:
         """Wait while files are measured or ComfyUI works: nobody waits for a scrub."""
+        self._take_news()
         while not self.stop.is_set() and (self.busy() or self._comfyui_works()):
             self.heartbeat = time.time()
+            self._take_news()
             self.stop.wait(_LOOK_SECONDS)
 
     def _comfyui_works(self) -> bool:
@@ -196,14 +212,29 @@ class Scrubbing:
 
     def take_claims(self) -> None:
         """Read the caches of other programs, and tell of claims that a measure refuted."""
+        self.hearsay.take()  # whatever it is about, all is read now
         found = gather(self.place, self.keeper, self.reader, self._beat)
         for path, trouble in (*found.unreadable, *refuted(self.keeper, self.reader)):
             self._tell_once(path, trouble)
         if found.claims:
             self.desk.ring("index")
 
+    def _take_news(self) -> None:
+        """Read the claims about what was noted since, if there is anything and it is due."""
+        if not self.claims or self.stop.is_set() or self.hearsay.due_in != 0.0:
+            return
+        began = time.monotonic()
+        wanted = self.hearsay.take()
+        found = gather_of(wanted, self.place, self.keeper, self.reader, self._beat)
+        self.hearsay.took(time.monotonic() - began)
+        for path, trouble in self.hearsay.unreadable(found.unreadable, wanted):
+            self._tell_once(path, trouble)
+        if found.claims:
+            self.desk.ring("index")
+
     def _beat(self) -> None:
         self.heartbeat = time.time()
+        self.hearsay.absorb()
         if self.stop.is_set():
             raise Interrupted("The daemon stops.", remedy="It goes on at the next start.")
 

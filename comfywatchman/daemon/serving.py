@@ -124,6 +124,9 @@ class Running:
         sweeps.on_swept = running._note_swept
         sweeps.pending = lambda: notices.qsize() + watching.settling.waiting()
         running.scrubbing = running._scrubbing(tally)
+        if running.scrubbing.claims:
+            watching.on_sidecar = running.scrubbing.hearsay.note
+            told.append(running.scrubbing.hearsay.observe)
         return running
 
     def _scrubbing(self, tally: Tally) -> Scrubbing:

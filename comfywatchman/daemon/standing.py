@@ -7,7 +7,8 @@ from pathlib import Path
 
 from comfywatchman.daemon.lock import Owner, owner_of
 from comfywatchman.domain.candidates import Candidate
-from comfywatchman.state import hashes, jobs, models, placed, store, workflows
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.state import care, choices, hashes, jobs, models, placed, store, workflows
 from comfywatchman.state.keeper import Reader
 from comfywatchman.state.workflows import Line
 
@@ -52,6 +53,12 @@ class Standing:
     choices: tuple[ChoiceNow, ...]
     unverifiable: int = 0
     """Models that we placed and nobody publishes a hash for."""
+    troubles: tuple[Trouble, ...] = ()
+    """What of ComfyUI's configuration could not be used; not from the state, but as it is now."""
+    in_trouble: int = 0
+    """Model files that no loader could use."""
+    noted: tuple[Line, ...] = ()
+    """Workflows that hold secrets, and ready ones in which something is to be selected anew."""
 
 
 _NOT_READY = ("blocked", "unreadable")
@@ -73,18 +80,25 @@ def _read(reader: Reader, running: Owner | None) -> Standing:
     with reader.connect() as connection:
         waiting, waiting_bytes = hashes.backlog(connection)
         open_states = (jobs.WAITING, jobs.RUNNING, jobs.FAILED, jobs.SET_ASIDE)
+        lines = workflows.lines(connection)
         return Standing(
             running,
             workflows.counts(connection),
             workflows.reference_counts(connection),
-            tuple(line for line in workflows.lines(connection) if line.state in _NOT_READY),
+            tuple(line for line in lines if line.state in _NOT_READY),
             models.count(connection),
             waiting,
             waiting_bytes,
             tuple(_job(row, running) for row in jobs.listed(connection, states=open_states)),
-            tuple(_choice(choice) for choice in workflows.open_choices(connection)),
+            tuple(_choice(choice) for choice in choices.open_choices(connection)),
             len(placed.unverifiable(connection)),
+            in_trouble=care.in_trouble(connection),
+            noted=tuple(line for line in lines if line.secrets or _is_to_be_set(line)),
         )
+
+
+def _is_to_be_set(line: Line) -> bool:
+    return line.state not in _NOT_READY and bool(line.hints)
 
 
 def _job(row: jobs.JobRow, running: Owner | None) -> JobNow:
@@ -102,7 +116,7 @@ def _job(row: jobs.JobRow, running: Owner | None) -> JobNow:
     )
 
 
-def _choice(choice: workflows.Choice) -> ChoiceNow:
+def _choice(choice: choices.Choice) -> ChoiceNow:
     told = choice.trouble
     return ChoiceNow(
         choice.folder, choice.name, choice.candidates, told.code, told.cause, told.remedy

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.disk.walk import walk
-from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.domain.errors import RootOffline, Trouble, WatchmanError
 from comfywatchman.domain.files import Folders, Stamp
 from comfywatchman.inventory import examine_model
 from comfywatchman.pipeline.sweeping import models_of
@@ -35,6 +35,8 @@ class Stocked:
     claims: tuple[Claim, ...] = ()
     others: tuple[Path, ...] = ()
     """More paths that lead to the same file, where somebody gathered them."""
+    sha256_before: str | None = None
+    """What was measured before the file changed."""
 
     @property
     def sha256(self) -> str | None:
@@ -53,18 +55,22 @@ class Stock:
     folders: Folders
     reader: Reader | None
     """``None`` where nothing is known yet."""
+    unread: list[tuple[Path, Trouble]] = field(default_factory=list)
+    """Directories that `files` met and could not read: what is in them nobody knows."""
 
     def files(self, on_directory: Callable[[Path], None] | None = None) -> Iterator[Stocked]:
         """Yield every model file below the roots, each path once.
 
-        Raises:
-            nothing: what cannot be read is left out, as a sweep would tell.
+        What cannot be read is left out and noted in `unread`; a root that is not there is told by
+        a sweep.
         """
         wanted = models_of(self.folders)
         for root in self.folders.roots():
             for listing in walk(root, wanted):
                 if on_directory is not None:
                     on_directory(listing.directory)
+                if listing.trouble is not None and listing.trouble.code != RootOffline.code:
+                    self.unread.append((listing.directory, listing.trouble))
                 if listing.files:
                     yield from self._in(listing.directory, listing.files)
 
@@ -86,7 +92,8 @@ class Stock:
             if row is not None and row.known.stamp == stamp and _looked_into(row):
                 yield Stocked(path, stamp, row.known.whole, row.trouble, row.known, told)
             else:
-                yield _seen(path, stamp, told)
+                before = None if row is None else row.known.sha256
+                yield _seen(path, stamp, told, before)
 
 
 def _looked_into(row: care.Stored) -> bool:
@@ -94,13 +101,13 @@ def _looked_into(row: care.Stored) -> bool:
     return row.known.whole or row.trouble is not None
 
 
-def _seen(path: Path, stamp: Stamp, told: tuple[Claim, ...]) -> Stocked:
+def _seen(path: Path, stamp: Stamp, told: tuple[Claim, ...], before: str | None) -> Stocked:
     try:
         seen = examine_model(path)
     except WatchmanError as error:
-        return Stocked(path, stamp, False, error.trouble(), claims=told)
+        return Stocked(path, stamp, False, error.trouble(), claims=told, sha256_before=before)
     usable = seen.whole and seen.trouble is None
-    return Stocked(path, stamp, usable, seen.trouble, claims=told)
+    return Stocked(path, stamp, usable, seen.trouble, claims=told, sha256_before=before)
 
 
 @contextmanager

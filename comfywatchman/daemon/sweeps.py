@@ -65,6 +65,8 @@ class Sweeps:
     on_swept: Callable[[Tree], None] = lambda _tree: None
     """Called after each whole tree that was there."""
     walk_patience: float = WALK_PATIENCE
+    directories: dict[Path, int] = field(default_factory=dict)
+    """How many there are at and below each root, as it was last walked to the end."""
     first_done: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     heartbeat: float = field(default_factory=time.time)
@@ -202,6 +204,7 @@ class Sweeps:
             if path not in self.reach.offline:
                 self.once.tell(path, trouble)
         if below is None:
+            self.directories[tree.root] = len(news.directories)
             self.on_swept(tree)
         return news
 

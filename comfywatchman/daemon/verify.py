@@ -35,6 +35,8 @@ class Checked:
     sha256: str | None = None
     """As it was read now."""
     known_sha256: str | None = None
+    sha256_before: str | None = None
+    """What was measured before somebody wrote to the file."""
     trouble: Trouble | None = None
     sources: tuple[Source, ...] = ()
     """Where the sound bytes can be had, where they are needed."""
@@ -124,6 +126,7 @@ class Verifier:
             outcome,
             reading.measured.sha256,
             known,
+            file.sha256_before if outcome == "measured" else None,
             found.trouble or trouble,
             sources,
         )

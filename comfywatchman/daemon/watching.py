@@ -28,6 +28,7 @@ from comfywatchman.domain.messages import (
     WorkflowSettled,
 )
 from comfywatchman.inventory import fetched_beside
+from comfywatchman.inventory.claims import spoken_of
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.moving import moved
 from comfywatchman.pipeline.reach import Reach
@@ -94,6 +95,8 @@ class Watching:
     tally: Tally
     reach: Reach = field(default_factory=Reach)
     heartbeat: float = field(default_factory=time.time)
+    on_sidecar: Callable[[Path], None] = lambda _path: None
+    """Told of each file that another program wrote beside a model, to say something of it."""
     _leaving: dict[Path, float] = field(default_factory=dict)
     _failures: Failures = field(default_factory=lambda: Failures("settle"))
     _in_workflows: tuple[str, ...] = field(init=False)
@@ -156,6 +159,8 @@ class Watching:
         if self._kind(path) is not None:
             self._leaving.pop(path, None)
             self.settling.note(path, time.monotonic(), self._glimpse, renamed)
+        elif self._is_sidecar(path):
+            self.on_sidecar(path)
         elif self._is_linked_directory(path):
             self.sweeps.put(SweepRequest("directory", path))
 
@@ -169,6 +174,9 @@ class Watching:
         if beside is not None:
             # Whoever fetched the file is done with it, and need not have touched it since.
             self._changed(path.with_name(beside), renamed=False)
+
+    def _is_sidecar(self, path: Path) -> bool:
+        return spoken_of(path.name) is not None and str(path).startswith(self._in_models)
 
     def _is_linked_directory(self, path: Path) -> bool:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,21 +13,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from comfywatchman.daemon.live import Live
 from comfywatchman.daemon.model_lines import model_lines
 from comfywatchman.domain.errors import Trouble, WatchmanError
 from comfywatchman.domain.jobs import FetchModel
-from comfywatchman.domain.messages import (
-    DownloadFailed,
-    DownloadPaused,
-    DownloadProgressed,
-    DownloadRetrying,
-    DownloadStarted,
-    ErrorMet,
-    Event,
-    ModelPlaced,
-    ReferenceUnresolved,
-    RootOffline,
-)
 from comfywatchman.pipeline.node_types import StoredTypes, missing_nodes
 from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.render import WorkflowRow, candidate_row, workflow_row
@@ -45,75 +34,13 @@ from comfywatchman.server.window import (
     choice_id,
     workflow_id,
 )
-from comfywatchman.state import jobs, models, placed, store, workflows
+from comfywatchman.state import choices, jobs, models, placed, store, workflows
 from comfywatchman.state.jobs import JobRow
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.serving import Running
 
-MOST_ERRORS = 100
 OPEN_STATES = (jobs.WAITING, jobs.RUNNING)
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """How far one transfer is."""
-
-    source: str
-    host: str
-    size: int | None
-    done: int
-    bytes_per_second: float = 0.0
-    remaining_seconds: float | None = None
-
-
-@dataclass(slots=True)
-class Live:
-    """What is known only while it happens: transfers, and what went wrong lately.
-
-    Written by whichever thread tells an event, one dictionary entry at a time.
-    """
-
-    transfers: dict[tuple[str, str], Transfer] = field(default_factory=dict)
-    errors: deque[ErrorLine] = field(default_factory=lambda: deque(maxlen=MOST_ERRORS))
-
-    def observe(self, event: Event) -> None:
-        match event:
-            case DownloadStarted():
-                self.transfers[event.folder, event.name] = Transfer(
-                    event.source, event.host, event.size, event.offset
-                )
-            case DownloadProgressed():
-                before = self.transfers.get((event.folder, event.name))
-                if before is not None:
-                    self.transfers[event.folder, event.name] = Transfer(
-                        before.source,
-                        before.host,
-                        event.size,
-                        event.done,
-                        event.bytes_per_second,
-                        event.remaining_seconds,
-                    )
-            case ModelPlaced(folder=folder, name=name) | DownloadPaused(folder=folder, name=name):
-                self.transfers.pop((folder, name), None)
-            case (
-                DownloadFailed(folder=folder, name=name, trouble=trouble)
-                | DownloadRetrying(folder=folder, name=name, trouble=trouble)
-                | ReferenceUnresolved(folder=folder, name=name, trouble=trouble)
-            ):
-                self.transfers.pop((folder, name), None)
-                self._error(type(event).__name__, f"{folder}/{name}", trouble)
-            case ErrorMet(trouble=trouble, path=path):
-                self._error("ErrorMet", str(path or ""), trouble)
-            case RootOffline(root=root, trouble=trouble):
-                self._error("RootOffline", str(root), trouble)
-            case _:
-                pass
-
-    def _error(self, event: str, about: str, trouble: Trouble) -> None:
-        self.errors.appendleft(
-            ErrorLine(at=datetime.now(UTC), event=event, about=about, error=trouble)
-        )
 
 
 @dataclass(slots=True)
@@ -191,7 +118,7 @@ class View:
                 jobs=_by_state(jobs.counts(connection)),
                 downloads=jobs.counts(connection).get(("fetch", jobs.RUNNING), 0),
                 unverifiable=len(placed.unverifiable(connection)),
-                choices=len(workflows.open_choices(connection)),
+                choices=len(choices.open_choices(connection)),
                 hash_backlog_files=measuring.files,
                 hash_backlog_bytes=measuring.size,
                 hash_bytes_per_second=round(measuring.bytes_per_second),
@@ -209,6 +136,7 @@ class View:
                 kind=tree.kind,
                 method=states[tree.root].method.value,
                 state=states[tree.root].state.value,
+                directories=running.sweeps.directories.get(tree.root, 0),
             )
             for tree in running.trees
             if tree.root in states and running.counts(tree)
@@ -322,11 +250,11 @@ class View:
                 error=choice.trouble,
                 asked_at=_time(choice.asked_at),
             )
-            for choice in self.running.engine.reader.read(workflows.open_choices)
+            for choice in self.running.engine.reader.read(choices.open_choices)
         ]
 
     def errors(self, limit: int) -> Sequence[ErrorLine]:
-        return list(self.live.errors)[:limit]
+        return self.live.standing_errors()[:limit]
 
     def metrics(self) -> tuple[bytes, str]:
         return self.render_metrics()
@@ -369,6 +297,8 @@ def _workflow(line: workflows.Line, missing_nodes: tuple[str, ...]) -> WorkflowL
         analyzed_at=_time(line.analyzed_at),
         error=line.trouble,
         missing_nodes=missing_nodes,
+        hints=line.hints,
+        secrets=line.secrets,
     )
 
 

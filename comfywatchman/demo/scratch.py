@@ -65,6 +65,7 @@ class Scratch:
             [
                 f"comfyui_root = {_text(str(self.comfyui))}",
                 'search_backends = ["workflow", "catalog"]',
+                'catalog.manager_list = ""  # the demo asks nobody but itself',
                 "",
                 "[hubs.huggingface]",
                 f"endpoint = {_text(hub)}  # the demo's own, on loopback",

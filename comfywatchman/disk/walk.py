@@ -118,6 +118,7 @@ def walk(
     wanted: Callable[[str], bool],
     known: Callable[[bytes], dict[bytes, Row]] = _nothing,
     beat: Callable[[], None] = _go_on,
+    within: Path | None = None,
 ) -> Iterator[Listing]:
     """Yield one listing for each directory below *root*, *root* first.
 
@@ -132,12 +133,15 @@ def walk(
             once for each. A file that is exactly so is counted and not listed, which makes a walk
             over what is known three times as fast.
         beat: called now and then, so that somebody can see that the disk still answers.
+        within: the tree that *root* is a part of, where it is: nothing is listed where the way
+            from there comes through one directory twice.
     """
     try:
-        real = os.path.realpath(os.fsencode(root))
-        top = _place(os.fsencode(root), real, linked=root.is_symlink(), above=None)
+        top = _on_the_way(root, within)
     except OSError as error:
         yield _troubled(os.fsencode(root), linked=False, trouble=told(error, root))
+        return
+    if top is None:
         return
     aliases: Counter[Identity] = Counter()
     waiting = [top]
@@ -149,7 +153,7 @@ def walk(
         try:
             _read(place.path, wanted, found, rows, beat)
         except OSError as error:
-            if error.errno in _GONE and place.above is not None:
+            if error.errno in _GONE and place is not top:
                 continue
             trouble = told(error, _path(place.path))
         yield _listing(place, found, rows, before - len(rows), trouble)
@@ -168,6 +172,24 @@ def walk(
                     continue
                 aliases[below.identity] += 1
             waiting.append(below)
+
+
+def _on_the_way(root: Path, within: Path | None) -> _Place | None:
+    """Return *root* with what is above it up to *within*; ``None`` where a link leads in a circle.
+
+    Raises:
+        OSError: one of them is not there, or cannot be looked at.
+    """
+    way = [root]
+    if within is not None and within in root.parents:
+        way += [each for each in root.parents if each == within or within in each.parents]
+    place: _Place | None = None
+    for each in reversed(way):
+        path = os.fsencode(each)
+        place = _place(path, os.path.realpath(path), linked=each.is_symlink(), above=place)
+        if place.linked and _loops(place):
+            return None
+    return place
 
 
 def _read(
@@ -319,7 +341,8 @@ def told(error: OSError, path: Path) -> Trouble:
     if error.errno in _GONE:
         return RootOffline(
             f"The directory {path} is not there ({said}).",
-            remedy="Connect or mount it, or take it out of the settings.",
+            remedy="Connect or mount it, or take it out of the settings or of "
+            "extra_model_paths.yaml, whichever names it.",
         ).trouble()
     if error.errno in _FORBIDDEN:
         return FileUnreadable(

@@ -171,6 +171,12 @@ class LinkRefused(WatchmanError):
     code = "link-refused"
 
 
+class NameNotListed(WatchmanError):
+    """A node does not list files of that name, whatever is on disk: ComfyUI refuses the value."""
+
+    code = "name-not-listed"
+
+
 class ModelIncomplete(WatchmanError):
     """A model file is shorter than it says of itself, or its end was never written."""
 
@@ -222,6 +228,12 @@ class RateLimited(WatchmanError):
 
     code = "rate-limited"
     retryable = True
+
+
+class Offline(WatchmanError):
+    """The settings say to ask nobody."""
+
+    code = "offline"
 
 
 class SourceMissing(WatchmanError):

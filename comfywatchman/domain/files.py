@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from comfywatchman.domain.errors import Trouble
 
 LEGACY_FOLDERS: Mapping[str, str] = {"unet": "diffusion_models", "clip": "text_encoders"}
 """Old folder names that ComfyUI maps in every function (folder_paths.py)."""
@@ -34,6 +37,35 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def folder_name(name: str) -> str:
     """Return the one name we use for a folder; ``unet``, ``unet_gguf``: ``diffusion_models``."""
     return LEGACY_FOLDERS.get(name) or PACK_KEYS.get(name, name)
+
+
+def alike(name: str) -> str:
+    """Return *name* as it is compared where letter case and composition do not count.
+
+    An accented letter is one character or two: macOS writes NFD into names, most others NFC.
+    """
+    if name.isascii():
+        return name.lower()
+    composed = unicodedata.normalize("NFC", name).casefold()
+    return unicodedata.normalize("NFC", composed)
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Return the names of every part of the model that *name* is a part of; else *name* alone.
+
+    A model in parts is ``NAME-00001-of-00003.safetensors`` and so on, in one directory.
+    """
+    part = _PART.fullmatch(name)
+    if part is None or int(part["total"]) > _MOST_PARTS:
+        return (name,)
+    total = int(part["total"])
+    numbered = (f"{number:05}-of-{part['total']}" for number in range(1, total + 1))
+    return tuple(f"{part['before']}{each}{part['suffix']}" for each in numbered)
+
+
+_PART = re.compile(r"(?P<before>.*-)\d{5}-of-(?P<total>\d{5})(?P<suffix>\.\w+)")
+_MOST_PARTS = 1000
+"""No published model has as many."""
 
 
 def sha256_or_none(text: object) -> str | None:
@@ -156,10 +188,21 @@ class ModelFile:
     """False while the file is still arriving: being written, or shorter than its header says."""
     sha256: str | None = None
     """``None`` until it was measured."""
+    after_sha256: str | None = None
+    """Of the bytes after a safetensors header, where that was measured, too."""
+    trouble: Trouble | None = None
+    """Why no loader can use it as it is."""
+    written: bool = False
+    """Somebody writes to it, or did a moment ago; told only of a file with a trouble."""
 
     @property
     def size(self) -> int:
         return self.stamp.size
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it is no model and becomes none by itself: a web page, a file cut short."""
+        return not self.whole and self.trouble is not None and not self.written
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,14 @@ class Lookup(StrEnum):
     """A path relative to a root of the folder, compared exactly."""
     STEM = "stem"
     """A name that may lack its suffix or its subfolder (``embedding:``, ``<lora:…>``)."""
+    BASENAME = "basename"
+    """The same, and the subfolder may be another one than is written."""
     DIRECTORY = "directory"
     """A directory below a root of the folder (diffusers)."""
     AUTODOWNLOAD = "autodownload"
     """The node fetches it by itself."""
     DYNAMIC = "dynamic"
-    """Another node computes the name when the workflow runs."""
+    """Another node computes the name when the workflow runs, or decides whether it counts."""
 
 
 class ReferenceState(StrEnum):
@@ -90,6 +92,11 @@ class ModelReference:
     """The nodes among them that write other slashes than *raw* has."""
     short_hashes: tuple[ShortHash, ...] = ()
     """What the text of another program says about the file's bytes."""
+    lists: tuple[str, ...] = ()
+    """The suffixes that the node lists, or tries behind a name that has none; lowercase with the
+    dot. Empty where nobody knows: then every model file counts."""
+    marker: str | None = None
+    """The file that a directory must hold for the node to list it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,9 @@ class Remark:
     pointer: str
     """Where: a JSON pointer into the text that was read (the file's, or the embedded one's)."""
     message: str
+    node: str | None = None
+    """The id of the node that it is about, as the file has it; ``None`` where it is about none."""
+    node_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +167,16 @@ class Hint(StrEnum):
     """The right name, in a folder where this loader does not look."""
     OTHER_SUBFOLDER = "other-subfolder"
     OTHER_CASE = "other-case"
+    OTHER_UNICODE = "other-unicode"
+    """The same letters, composed otherwise (NFC, NFD): other bytes to the file system."""
     OTHER_SLASH = "other-slash"
     """The file is where ComfyUI looks, but the widget has the slashes of another system."""
+    DAMAGED = "damaged"
+    """A file of that name is where ComfyUI looks, and is no model: a web page, an empty file."""
+    INCOMPLETE = "incomplete"
+    """It is shorter than it says of itself: being written, or cut short."""
+    OTHER_SUFFIX = "other-suffix"
+    """A file of that name is here whose suffix is another one."""
     SAME_BYTES = "same-bytes"
     """The promised bytes are here under another name."""
     OTHER_BYTES = "other-bytes"
@@ -202,6 +220,16 @@ class Finding:
         return self.state is ReferenceState.ELSEWHERE and self._hinted(Hint.OTHER_SLASH)
 
     @property
+    def damaged(self) -> bool:
+        """Whether a file that is no model has the name, so that no other can be brought there."""
+        return self._hinted(Hint.DAMAGED)
+
+    @property
+    def same_bytes(self) -> bool:
+        """Whether it was found by what its bytes should be, under another name."""
+        return self._hinted(Hint.SAME_BYTES)
+
+    @property
     def in_place(self) -> bool:
         """Whether the file lies where ComfyUI looks for the name, or is being written there."""
         if self.state is ReferenceState.ARRIVING:
@@ -221,6 +249,7 @@ _NOT_WHERE_IT_IS_SOUGHT = {
     Hint.WRONG_FOLDER,
     Hint.OTHER_SUBFOLDER,
     Hint.OTHER_CASE,
+    Hint.OTHER_UNICODE,
     Hint.SAME_BYTES,
 }
 _SATISFIED = {ReferenceState.PRESENT, ReferenceState.AUTODOWNLOAD, ReferenceState.DYNAMIC}
@@ -259,6 +288,7 @@ class Analysis:
             if finding.reference.active
             and finding.reference.folder is not None
             and finding.trouble is None
+            and not finding.damaged
             and (finding.state is ReferenceState.MISSING or _told_where(finding))
         )
 

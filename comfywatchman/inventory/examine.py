@@ -12,7 +12,7 @@ from comfywatchman.disk.holes import LEAST_SIZE, mostly_there
 from comfywatchman.disk.structure import examine
 from comfywatchman.domain.errors import ModelIncomplete, Trouble, VerificationFailed
 from comfywatchman.domain.files import Stamp
-from comfywatchman.inventory.names import COMPANIONS
+from comfywatchman.inventory.arriving import is_being_fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,19 @@ def examine_model(path: Path) -> Examined:
         return Examined(stamp, False, _incomplete(path, structure.problem))
     if structure.problem is not None:
         return Examined(stamp, True, _corrupt(path, structure.problem))
-    return Examined(stamp, not _being_fetched(path, stamp.size))
+    if is_being_fetched(path):
+        return Examined(stamp, False)
+    if not _is_there(path, stamp.size):
+        return Examined(stamp, False, _incomplete(path, "much of it was never written"))
+    return Examined(stamp, True)
 
 
-def _being_fetched(path: Path, size: int) -> bool:
-    if any(os.path.lexists(f"{path}{suffix}") for suffix in COMPANIONS):
-        return True
+def _is_there(path: Path, size: int) -> bool:
     if size < LEAST_SIZE:
-        return False
+        return True
     descriptor = open_regular(path)
     try:
-        return not mostly_there(descriptor, size)
+        return mostly_there(descriptor, size)
     finally:
         os.close(descriptor)
 

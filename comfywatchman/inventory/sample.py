@@ -9,7 +9,7 @@ from comfywatchman.disk.errors import reading_failed
 from comfywatchman.disk.files import open_regular, stamp_of
 from comfywatchman.disk.pagecache import resident
 from comfywatchman.domain.files import Stamp
-from comfywatchman.inventory.digests import sample_in
+from comfywatchman.inventory.digests import sample_in, tensors_begin
 
 
 def sample_of(path: Path) -> tuple[str, Stamp, int]:
@@ -31,6 +31,21 @@ def sample_of(path: Path) -> tuple[str, Stamp, int]:
     finally:
         os.close(descriptor)
     return sample, stamp_of(status), status.st_nlink
+
+
+def has_header(path: Path) -> bool:
+    """Whether *path* begins as a safetensors file does, so that it has a hash after its header.
+
+    Raises:
+        FileUnreadable, DiskFailed
+    """
+    descriptor = open_regular(path)
+    try:
+        return tensors_begin(descriptor, os.fstat(descriptor).st_size) is not None
+    except OSError as error:
+        raise reading_failed(error, path) from error
+    finally:
+        os.close(descriptor)
 
 
 def _read(descriptor: int, count: int, offset: int) -> bytes:

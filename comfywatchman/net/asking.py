@@ -14,12 +14,13 @@ import requests
 import urllib3
 from urllib3.util import wait_for_read
 
-from comfywatchman.domain.errors import SourceUnavailable, UrlRefused
+from comfywatchman.domain.errors import Offline, SourceUnavailable, UrlRefused
 from comfywatchman.net.deadline import Deadline
 from comfywatchman.net.failures import NETWORK_ERRORS, failure
 from comfywatchman.net.policy import NetPolicy, Origin
 from comfywatchman.net.session import open_session
-from comfywatchman.net.urls import check_url, origin_of
+from comfywatchman.net.urls import check_url, origin_of, redact
+from comfywatchman.net.waiting import seconds_to_wait
 
 Follow = Literal["none", "same-host", "all"]
 
@@ -43,6 +44,8 @@ class Reply:
         self._raw: urllib3.BaseHTTPResponse = response.raw
         self._left: int | None = getattr(response.raw, "length_remaining", None)
         """Bytes of the body that `read_into` has still to give, where the head said how many."""
+        self._along: int | None = None
+        """Bytes that came along with the head and are not read yet; None before it was looked."""
 
     def read_some(self, most: int) -> bytes:
         """Return what has come, *most* bytes at the most and not decoded; empty at the end.
@@ -72,7 +75,7 @@ class Reply:
         if left == 0:
             return 0
         try:
-            count = stream.readinto1(buffer if left is None else buffer[:left])
+            count = self._read_plain(stream, buffer if left is None else buffer[:left])
         except NETWORK_ERRORS as error:
             raise failure(error, self.host) from None
         if left is not None:
@@ -81,12 +84,24 @@ class Reply:
             self._left = left - count
         return count
 
+    def _read_plain(self, stream: io.BufferedReader, buffer: memoryview) -> int:
+        """Read once. `readinto1` alone would wait for more although the head brought some along."""
+        if self._along is None:
+            self._along = len(stream.peek(1))
+        if self._along:
+            count = stream.readinto1(buffer[: self._along])
+            self._along -= count
+            return count
+        return stream.raw.readinto(buffer) or 0
+
     def more_within(self, seconds: float) -> bool:
         """Say whether `read_into` would find bytes within *seconds*; false where nobody can say."""
         stream = self._stream()
         connection = getattr(getattr(stream, "raw", None), "_sock", None)
         if connection is None or self._left == 0:
             return False
+        if self._along:
+            return True
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
         try:
@@ -173,7 +188,10 @@ class Net:
 
         Raises:
             UrlRefused, HostNotAllowed: an address, the first or a later one, is not asked.
-            SourceUnavailable: no answer (network, time-out, too many redirects).
+            SourceUnavailable: no answer (network, time-out, too many redirects), or the host is
+                left alone after many failures.
+            RateLimited: the host is asked less often, and not now.
+            Offline: nothing is asked at all.
         """
         with self._deadline_of(within) as passed:
             response, hops = self._asked(
@@ -249,21 +267,43 @@ class Net:
         if token is not None:
             sent["Authorization"] = f"Bearer {token.reveal()}"
         proxy = self.policy.proxy_for(origin)
+        if self.policy.offline:
+            raise Offline(
+                f"Offline: not asked is {method} {redact(url)}.",
+                remedy="Go on without --offline (setting `offline`) to have it asked.",
+            )
+        manners = self.policy.manners
+        manners.before(origin.name)
+        told = False
         try:
             prepared = self._session.prepare_request(
                 requests.Request(method, url, headers=sent, data=body)
             )
             # Not by way of the session: that reads a redirect's body to its end, however long.
-            return self._session.get_adapter(url).send(
+            response = self._session.get_adapter(url).send(
                 prepared,
                 stream=True,
                 timeout=(self.policy.connect_timeout, self.policy.read_timeout),
                 proxies={origin.scheme: proxy} if proxy else {},
                 verify=self._session.verify,
             )
+            manners.answered(
+                origin.name,
+                response.status_code,
+                seconds_to_wait(response.headers, response.status_code),
+            )
+            told = True
         except NETWORK_ERRORS as error:
             # Their texts hold the address with its query, so nothing of them is passed on.
-            raise failure(error, origin.name) from None
+            found = failure(error, origin.name)
+            if isinstance(found, SourceUnavailable):
+                manners.failed(origin.name)
+                told = True
+            raise found from None
+        finally:
+            if not told:
+                manners.gave_up(origin.name)
+        return response
 
 
 def _let_go(response: requests.Response) -> None:

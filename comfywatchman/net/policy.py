@@ -8,6 +8,7 @@ from pathlib import Path
 
 from comfywatchman.domain.secrets import Secret
 from comfywatchman.net.addresses import literal
+from comfywatchman.net.manners import Manners
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -86,6 +87,10 @@ class NetPolicy:
     proxies: Proxies = field(default_factory=Proxies)
     ca_bundle: Path | None = None
     """``None``: the bundle that comes with the libraries."""
+    manners: Manners = field(default_factory=Manners, compare=False, repr=False)
+    """The one budget of each host, shared by all who ask under this policy."""
+    offline: bool = False
+    """Nothing is asked."""
 
     def allows(self, origin: Origin) -> bool:
         return self.is_insecure(origin) or any(

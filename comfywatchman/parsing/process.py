@@ -62,7 +62,7 @@ class ChildProcess:
             send(self._connection, request, file)
             return receive(self._connection, Answer)
         except TimeoutError:
-            return Answer(failure=f"gave no answer within {deadline_seconds:.0f} seconds")
+            return Answer(failure=f"gave no answer within {deadline_seconds:g} seconds")
         except (ConnectionEnded, OSError):
             return Answer(failure=self._end())
 

@@ -17,9 +17,14 @@ def shipped_tables(extra_loaders: Sequence[str] = ()) -> Tables:
     Raises:
         SettingsInvalid: one of the extra lines is no line of the table.
     """
-    loaders = (_DATA / "loaders.txt").read_text(encoding="utf-8")
-    core = (_DATA / "core_nodes.txt").read_text(encoding="utf-8")
+    loaders, core = shipped_texts()
     return read_tables(loaders, core, extra_loaders)
+
+
+def shipped_texts() -> tuple[str, str]:
+    """Return the loader table and the list of node types as they are written."""
+    loaders = (_DATA / "loaders.txt").read_text(encoding="utf-8")
+    return loaders, (_DATA / "core_nodes.txt").read_text(encoding="utf-8")
 
 
 def still_needed(learned: Sequence[str], extra_loaders: Sequence[str]) -> list[str]:

@@ -56,6 +56,8 @@ class Analyzer:
     loaders: Callable[[], Sequence[str]] | None = None
     """Returns the lines of the loader table that are in force besides the shipped ones, where they
     may become others while we run."""
+    patience_seconds: float = 0.0
+    """How long a file that is too short may still grow; 0 where its writer was waited for."""
 
     def step(self, row: JobRow) -> Outcome:
         """Carry out an `AnalyzeWorkflow` job."""
@@ -68,7 +70,7 @@ class Analyzer:
             gone = self.reach.why_offline(job.path) is None
             return Outcome((WorkflowRemoved(job.path),) if gone else ())
         with self.reader.connect() as connection:
-            library = StoredLibrary(connection, self.reach)
+            library = StoredLibrary(connection, self.reach, self.patience_seconds)
             read = analyze(job.path, self.parser, self.folders, library, self.reach)
             findings = with_unplugged(read.analysis.findings, self.folders, connection, self.reach)
         analysis, stamp = replace(read.analysis, findings=findings), read.stamp

@@ -12,8 +12,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.jobs import Job
-from comfywatchman.domain.messages import Event, JobFailed, JobSetAside, ModelFound, ModelRemoved
-from comfywatchman.pipeline.record import INDEX, record, record_found, record_removed
+from comfywatchman.domain.messages import (
+    Event,
+    JobFailed,
+    JobSetAside,
+    ModelFound,
+    ModelIndexed,
+    ModelRemoved,
+)
+from comfywatchman.pipeline.record import (
+    INDEX,
+    record,
+    record_found,
+    record_indexed,
+    record_removed,
+)
 from comfywatchman.state import jobs
 from comfywatchman.state.jobs import JobRow
 
@@ -64,8 +77,9 @@ class Desk:
         }
     )
     """Each put means: there may be work. Who reads model files hears of results there as well."""
-    on_job: Callable[[str], None] = lambda _kind: None
-    """Told the kind of each job that did what it was asked for."""
+    on_job: Callable[[str, str], None] = lambda _kind, _result: None
+    """Told the kind of each job that ended, and how: ``done``, or ``failed`` where no event says
+    so."""
     rules: Callable[[str], jobs.Rules] = lambda _kind: jobs.ANY
     """Which jobs of a kind may be handed out at this moment."""
     workers: dict[str, int] = field(default_factory=dict)
@@ -111,11 +125,16 @@ class Desk:
 
         kinds = self.keeper.write(change)
         events = outcome.events
-        if outcome.trouble is not None and outcome.retry_in is None and row.kind == "analyze":
+        failed = outcome.trouble is not None and outcome.retry_in is None
+        if outcome.trouble is not None and failed and row.kind == "analyze":
             events = (*events, JobFailed(row.kind, row.key, outcome.trouble))
         self._after(events, kinds)
-        if outcome.trouble is None and not outcome.interrupted:
-            self.on_job(row.kind)
+        if outcome.interrupted:
+            return
+        if outcome.trouble is None:
+            self.on_job(row.kind, "done")
+        elif failed and row.kind != "analyze":
+            self.on_job(row.kind, "failed")
 
     def crashed(self, row: JobRow, trouble: Trouble) -> None:
         """Note that a job met a bug of ours; after a few times it is set aside."""
@@ -160,6 +179,8 @@ def _record_all(connection: Connection, events: Iterable[Event]) -> set[str]:
             kinds |= record_found(connection, _only(ModelFound, many), now)
         elif kind is ModelRemoved:
             kinds |= record_removed(connection, _only(ModelRemoved, many), now)
+        elif kind is ModelIndexed:
+            kinds |= record_indexed(connection, _only(ModelIndexed, many), now)
         else:
             for event in many:
                 kinds |= record(connection, event, now)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from comfywatchman.analyze.hints import unusable
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import WatchmanError
-from comfywatchman.domain.files import Folders, ModelFile, Stamp
+from comfywatchman.domain.files import Folders, ModelFile, Stamp, alike
 from comfywatchman.domain.references import (
     Finding,
     Hint,
@@ -18,6 +20,7 @@ from comfywatchman.domain.references import (
     ModelReference,
     ReferenceState,
 )
+from comfywatchman.inventory import examine_model, is_at_rest, may_still_arrive
 from comfywatchman.pipeline.reach import Reach
 from comfywatchman.state import models
 from comfywatchman.state.coding import searchable
@@ -33,6 +36,8 @@ class StoredLibrary:
     connection: Connection
     reach: Reach | None = None
     """What may hang; ``None`` where nothing does."""
+    patience_seconds: float = 0.0
+    """As `may_still_arrive` has it; 0 where rows are of files that have come to rest."""
 
     def named(self, basename: str) -> Sequence[ModelFile]:
         return self._checked(models.named(self.connection, basename))
@@ -48,8 +53,19 @@ class StoredLibrary:
         files = self._checked(models.hash_begins(self.connection, digits))
         return [file for file in files if file.sha256]
 
-    def holds_directory(self, path: Path) -> bool:
-        return _asked(path, Path.is_dir, self.reach)
+    def after_begins(self, digits: str) -> Sequence[ModelFile]:
+        files = self._checked(models.after_begins(self.connection, digits))
+        return [file for file in files if file.after_sha256]
+
+    def holds_directory(self, path: Path, marker: str | None = None) -> bool:
+        return _asked(path, partial(_is_directory, marker=marker), self.reach)
+
+    def directory_like(self, root: Path, name: str) -> str | None:
+        try:
+            found = partial(_directory_like, name=name)
+            return found(root) if self.reach is None else self.reach.at(root, found)
+        except OSError:
+            return None
 
     def _checked(self, files: Sequence[ModelFile]) -> list[ModelFile]:
         """Drop what is gone; what changed since it was measured has no hash any more."""
@@ -59,9 +75,20 @@ class StoredLibrary:
             if stamp is None:
                 continue
             believed.append(
-                file if stamp == file.stamp else ModelFile(file.path, stamp, file.whole, None)
+                self._with_writer(file)
+                if stamp == file.stamp
+                else ModelFile(file.path, stamp, file.whole, None)
             )
         return believed
+
+    def _with_writer(self, file: ModelFile) -> ModelFile:
+        trouble = file.trouble
+        if file.whole or trouble is None:
+            return file
+        may = partial(
+            may_still_arrive, stamp=file.stamp, trouble=trouble, patience=self.patience_seconds
+        )
+        return replace(file, written=_asked(file.path, may, self.reach))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +122,34 @@ class WalkedLibrary:
         hashes = (sha256 for sha256 in self._by_hash if sha256.startswith(digits))
         return [file for sha256 in hashes for file in self._by_hash[sha256]]
 
-    def holds_directory(self, path: Path) -> bool:
-        return path.is_dir()
+    def after_begins(self, digits: str) -> Sequence[ModelFile]:
+        files = (file for files in self._by_hash.values() for file in files)
+        return [file for file in files if (file.after_sha256 or "").startswith(digits)]
+
+    def holds_directory(self, path: Path, marker: str | None = None) -> bool:
+        return _asked(path, partial(_is_directory, marker=marker), None)
+
+    def directory_like(self, root: Path, name: str) -> str | None:
+        try:
+            return _directory_like(root, name)
+        except OSError:
+            return None
+
+
+def _is_directory(path: Path, marker: str | None) -> bool:
+    return path.is_dir() if marker is None else (path / marker).is_file()
+
+
+def _directory_like(root: Path, name: str) -> str | None:
+    """Return *name* as the directories below *root* are really called, letter case ignored."""
+    found: list[str] = []
+    for part in name.split("/"):
+        with os.scandir(root.joinpath(*found)) as entries:
+            names = {e.name for e in entries if alike(e.name) == alike(part) and e.is_dir()}
+        if not names:
+            return None
+        found.append(part if part in names else min(names))
+    return "/".join(found)
 
 
 def as_on_disk(
@@ -109,7 +162,9 @@ def as_on_disk(
 def with_case_ignored(
     findings: Sequence[Finding], folders: Folders, reach: Reach | None = None
 ) -> tuple[Finding, ...]:
-    """Call a file *present* whose name differs only in case, where the file system ignores that.
+    """Call a file *present* whose name is only spelled otherwise, where the system ignores that.
+
+    macOS ignores letter case and how accents are composed.
 
     The hint stays: ComfyUI's list has the other spelling.
     """
@@ -120,7 +175,7 @@ def _opened_all_the_same(finding: Finding, folders: Folders, reach: Reach | None
     hint, found = finding.hint, finding.path
     if finding.state is not ReferenceState.ELSEWHERE or found is None or hint is None:
         return finding
-    if hint.code != Hint.OTHER_CASE or finding.reference.lookup is not Lookup.FILE:
+    if hint.code not in _OTHER_SPELLINGS or finding.reference.lookup is not Lookup.FILE:
         return finding
     for path in places(finding.reference, folders):
         if _asked(path, found.samefile, reach):
@@ -131,25 +186,47 @@ def _opened_all_the_same(finding: Finding, folders: Folders, reach: Reach | None
     return finding
 
 
+_OTHER_SPELLINGS = {Hint.OTHER_CASE.value, Hint.OTHER_UNICODE.value}
+
+
 def with_unindexed(
     findings: Sequence[Finding], folders: Folders, reach: Reach | None = None
 ) -> tuple[Finding, ...]:
-    """Call a file *arriving* that lies where it is asked for and is only not indexed yet.
+    """Believe the disk of a file that lies where it is asked for and is not in the inventory.
 
-    A file that is being copied in would otherwise be fetched a second time.
+    One that is being copied in is *arriving*, and would otherwise be fetched a second time. One
+    that is at rest is only met by no walk: below a link that leads back up, or with a name that
+    no model has and this node opens all the same.
     """
     return tuple(
-        Finding(
-            finding.reference,
-            ReferenceState.ARRIVING,
-            found[0],
-            found[1].size,
-            found_in=finding.reference.folder,
-        )
+        _met(finding, *found, reach)
         if (found := _unindexed(finding, folders, reach)) is not None
         else finding
         for finding in findings
     )
+
+
+def _met(finding: Finding, path: Path, stamp: Stamp, reach: Reach | None) -> Finding:
+    state, hint = ReferenceState.ARRIVING, None
+    if _asked(path, partial(is_at_rest, stamp=stamp), reach):
+        file = _examined(path, stamp, reach)
+        hint = unusable(file)
+        if file.whole:
+            state = ReferenceState.PRESENT
+        elif file.damaged:
+            state = ReferenceState.MISSING
+    reference = finding.reference
+    return Finding(reference, state, path, stamp.size, found_in=reference.folder, hint=hint)
+
+
+def _examined(path: Path, stamp: Stamp, reach: Reach | None) -> ModelFile:
+    try:
+        seen = examine_model(path) if reach is None else reach.at(path, examine_model)
+    except WatchmanError as error:
+        return ModelFile(path, stamp, whole=False, trouble=error.trouble())
+    except OSError:
+        return ModelFile(path, stamp, whole=False)
+    return ModelFile(path, stamp, seen.whole and seen.trouble is None, trouble=seen.trouble)
 
 
 _NOT_IN_PLACE = {ReferenceState.MISSING, ReferenceState.ELSEWHERE, ReferenceState.AMBIGUOUS}
@@ -159,6 +236,8 @@ def _unindexed(
     finding: Finding, folders: Folders, reach: Reach | None
 ) -> tuple[Path, Stamp] | None:
     if finding.state not in _NOT_IN_PLACE or finding.in_place or finding.trouble is not None:
+        return None
+    if finding.damaged:
         return None
     for path in places(finding.reference, folders):
         stamp = _look(path, reach)

@@ -41,6 +41,9 @@ OF_THE_SETTINGS = PASSING | {
     "download-too-large",
     "host-not-allowed",
     "login-needed",
+    "not-given-out",
+    "offline",
+    "unsafe-file",
     "url-refused",
 }
 """Codes that other settings, another network or time may cure: looked at again at every start."""

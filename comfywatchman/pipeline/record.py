@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman.domain.files import Digests, Reading
-from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
+from comfywatchman.domain.files import Digests, Reading, parts_of
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, FetchModel
 from comfywatchman.domain.messages import (
+    DownloadFailed,
     Event,
     ModelChanged,
     ModelCorrupt,
@@ -25,9 +27,21 @@ from comfywatchman.domain.messages import (
     WorkflowAnalyzed,
     WorkflowRemoved,
 )
-from comfywatchman.domain.references import ReferenceState
+from comfywatchman.domain.references import Analysis, Finding, ReferenceState
+from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.pipeline.rules import next_jobs
-from comfywatchman.state import care, hashes, jobs, models, placed, unlooked, workflows
+from comfywatchman.state import (
+    care,
+    choices,
+    hashes,
+    jobs,
+    models,
+    placed,
+    promises,
+    unlooked,
+    verified,
+    workflows,
+)
 from comfywatchman.state.lookups import Lookups
 
 if TYPE_CHECKING:
@@ -46,20 +60,35 @@ def record(connection: Connection, event: Event, now: float) -> set[str]:
 
     *now* is seconds since the epoch.
     """
+    if isinstance(event, WorkflowAnalyzed) and _was_saved(connection, event):
+        event = replace(event, cause=Cause.CHANGED)
     asked = _asked_before(connection, event)
+    before = _bytes_of(connection, event)
+    wanted = _wanted_by(connection, event)
     _store(connection, event, now)
-    follow = next_jobs(event, waiting=_waiting(connection, event), asked=asked)
+    _close_what_is_over(connection, event, wanted, now)
+    waiting = {*_waiting(connection, event), *_concerned(connection, event, before)}
+    follow = next_jobs(event, waiting=tuple(sorted(waiting)), asked=asked)
     if isinstance(event, WorkflowAnalyzed) and _overtaken(connection, event, now):
         follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
     kinds = jobs.enqueue(connection, follow, now, priority=_priority(connection, event))
     return kinds | {INDEX} if isinstance(event, _TO_MEASURE) else kinds
 
 
+def _was_saved(connection: Connection, event: WorkflowAnalyzed) -> bool:
+    """Whether the file was written since it was read last, whatever it is looked at for now.
+
+    To the settle thread it is no news any more after this, and what it lacks is to be looked for.
+    """
+    known = workflows.stamp_of(connection, event.analysis.path)
+    return known is not None and event.stamp is not None and event.stamp != known
+
+
 def _priority(connection: Connection, event: Event) -> int:
     """Return how urgently what follows is wanted: as that which led to it."""
     match event:
         case WorkflowAnalyzed(analysis=analysis):
-            return jobs.priority_of(connection, "analyze", str(analysis.path))
+            return max(0, jobs.priority_of(connection, "analyze", str(analysis.path)))
         case ReferenceResolved(folder=folder, name=name):
             return jobs.priority_of(connection, "resolve", f"{folder}/{name}")
         case _:
@@ -73,50 +102,121 @@ def _asked_before(connection: Connection, event: Event) -> frozenset[tuple[str, 
     return frozenset()
 
 
+def _wanted_by(connection: Connection, event: Event) -> frozenset[tuple[str, str]]:
+    """Return folder and name of what the workflow asked for that *event* is about."""
+    match event:
+        case WorkflowAnalyzed(analysis=Analysis(path=path)) | WorkflowRemoved(path=path):
+            return workflows.wants_of(connection, path)
+        case _:
+            return frozenset()
+
+
+def _close_what_is_over(
+    connection: Connection, event: Event, wanted: frozenset[tuple[str, str]], now: float
+) -> None:
+    """Close what failed for models that are here now, or that nobody asks for any more."""
+    over = set()
+    if isinstance(event, WorkflowAnalyzed):
+        for finding in event.analysis.findings:
+            reference = finding.reference
+            key = (reference.folder or "", workflows.natural(reference.name))
+            if reference.active and reference.folder is not None and _is_over(connection, finding):
+                over.add(key)
+    if wanted:
+        left = wanted - _wanted_by(connection, event)
+        over |= {key for key in left if not workflows.asked_by(connection, *key)}
+    for folder, name in over:
+        jobs.settled(connection, f"{folder}/{name}", now, searched=False)
+
+
+def _is_over(connection: Connection, finding: Finding) -> bool:
+    """Whether it is no matter any more that no source was known, or that none would serve.
+
+    What is not here, and what is here otherwise while some workflow says where the right one is
+    from, may still be brought.
+    """
+    if finding.state is ReferenceState.MISSING:
+        return False
+    if not finding.lacking:
+        return True
+    reference = finding.reference
+    return not workflows.wanted(connection, reference.folder or "", reference.name).urls
+
+
 def record_found(connection: Connection, found: Sequence[ModelFound], now: float) -> set[str]:
     """Store many found files at once, as a first sweep finds them, and the jobs that follow."""
+    promised = promises.Promised(connection)
+    losing = [promised.losing(event.path, event.stamp) for event in found]
     models.note_found(
         connection, [(f.path, f.stamp, f.whole) for f in found if f.stamp is not None]
     )
     for event in found:
         if event.trouble is not None:
             unlooked.blame(connection, event.path, event.trouble)
-    return {INDEX} | _follow_many(connection, found, now)
+    return {INDEX} | _follow_many(connection, found, losing, now)
+
+
+def record_indexed(connection: Connection, read: Sequence[ModelIndexed], now: float) -> set[str]:
+    """Store what files were measured to be; while no workflow asks for any, nothing follows."""
+    if workflows.any_wants(connection):
+        return set().union(*(record(connection, event, now) for event in read))
+    for event in read:
+        hashes.measured(connection, event.path, event.reading)
+    return set()
 
 
 def record_removed(connection: Connection, gone: Sequence[ModelRemoved], now: float) -> set[str]:
     """Forget many files at once; return the bells to ring."""
+    promised = promises.Promised(connection)
+    losing = [promised.losing(event.path) for event in gone]
     models.forget_many(connection, [event.path for event in gone])
-    return _follow_many(connection, gone, now)
+    return _follow_many(connection, gone, losing, now)
 
 
 def _follow_many(
-    connection: Connection, events: Sequence[ModelFound | ModelRemoved], now: float
+    connection: Connection,
+    events: Sequence[ModelFound | ModelRemoved],
+    losing: Sequence[set[Path]],
+    now: float,
 ) -> set[str]:
-    """Store the jobs that follow from many events, for most of which nothing does."""
+    """Store the jobs that follow from many events, for most of which nothing does.
+
+    *losing* are, for each event, the workflows that state the bytes which went with it.
+    """
     kinds: set[str] = set()
     if not workflows.any_wants(connection):
         return kinds
     asked = Lookups(connection)
-    for event in events:
-        waiting = asked.wanting(event.path.name)
+    for event, losers in zip(events, losing, strict=True):
+        waiting = losers.union(*map(asked.wanting, parts_of(event.path.name)))
         if waiting:
-            kinds |= jobs.enqueue(connection, next_jobs(event, waiting=waiting), now)
+            follow = next_jobs(event, waiting=tuple(sorted(waiting)))
+            kinds |= jobs.enqueue(connection, follow, now)
     return kinds
 
 
 def _overtaken(connection: Connection, event: WorkflowAnalyzed, now: float) -> bool:
-    """Whether a file that was still arriving when the analysis looked is whole by now.
+    """Whether what the analysis saw of a file is no more so.
 
     Its news went to the workflows that were known to ask for it then; this one was not yet.
     """
     began = now - event.duration_seconds - _QUEUED_SECONDS
-    return any(
-        finding.state is ReferenceState.ARRIVING
-        and finding.path is not None
-        and models.whole_since(connection, finding.path, began)
-        for finding in event.analysis.findings
-    )
+    first = event.cause in {Cause.CHANGED, Cause.LEARNED}
+    for finding in event.analysis.findings:
+        match finding.state:
+            case ReferenceState.ARRIVING if finding.path is not None:
+                over = models.whole_since(connection, finding.path, began)
+                over = over or (first and models.blamed_since(connection, finding.path, began))
+            case ReferenceState.ELSEWHERE if finding.path is not None and finding.same_bytes:
+                over = finding.sha256 not in promises.proven(connection, finding.path)
+            case ReferenceState.MISSING if first:
+                # Asked once: a row may be of a file that is gone, which the next sweep notices.
+                over = promises.known(connection, finding.reference)
+            case _:
+                over = False
+        if over:
+            return True
+    return False
 
 
 _QUEUED_SECONDS = 2.0
@@ -143,12 +243,25 @@ def _store(connection: Connection, event: Event, now: float) -> None:
             _store_checked(connection, event)
         case ModelPlaced():
             _store_placed(connection, event, now)
-        case ReferenceAmbiguous():
-            workflows.ask(connection, event, now)
-        case ReferenceResolved(folder=folder, name=name):
-            workflows.settle_choice(connection, folder, name)
+        case ReferenceAmbiguous() | ReferenceResolved() | DownloadFailed():
+            _store_question(connection, event, now)
         case _:
             pass
+
+
+def _store_question(
+    connection: Connection,
+    event: ReferenceAmbiguous | ReferenceResolved | DownloadFailed,
+    now: float,
+) -> None:
+    match event:
+        case ReferenceAmbiguous():
+            choices.ask(connection, event, now)
+        case ReferenceResolved(folder=folder, name=name, sources=sources, chosen=chosen):
+            choices.settle(connection, folder, name, sources[0] if chosen else None)
+        case DownloadFailed(folder=folder, name=name, trouble=trouble):
+            if trouble.code not in PASSING:
+                choices.forget_answer(connection, folder, name)
 
 
 def _store_checked(connection: Connection, event: ModelVerified | ModelCorrupt) -> None:
@@ -170,7 +283,10 @@ def _store_placed(connection: Connection, event: ModelPlaced, now: float) -> Non
         reading = Reading(event.stamp, event.measured, int(now * 1e9), digests)
         hashes.measured(connection, event.path, reading)
     placed.note(connection, event, now)
-    workflows.settle_choice(connection, event.folder, event.name)
+    fetched = jobs.by_key(connection, FetchModel.kind, f"{event.folder}/{event.name}")
+    if fetched is not None and isinstance(fetched.job, FetchModel):
+        verified.note(connection, fetched.job, event.measured, event.source, now)
+    choices.settle(connection, event.folder, event.name)
     jobs.settled(connection, f"{event.folder}/{event.name}", now)
 
 
@@ -182,18 +298,50 @@ def _digests_of(connection: Connection, event: ModelPlaced) -> Digests:
     return Digests(sample=event.sample)
 
 
-def _waiting(connection: Connection, event: Event) -> tuple[Path, ...]:
+_Bytes = dict[Path, frozenset[str]]
+"""Of a file, every way in which its hash may be stated."""
+
+
+def _bytes_of(connection: Connection, event: Event) -> _Bytes:
+    """Return what is known of the bytes of the files that *event* is about."""
     match event:
-        case ModelIndexed(path=path, measured=measured):
-            found = {
-                *workflows.wanting_bytes(connection, measured.sha256),
-                *workflows.doubting(connection, path.name, measured.sha256),
-            }
-            return tuple(sorted(found))
         case ModelMoved(path=path, before=before):
-            names = {path.name, before.name}
-            found = {w for name in names for w in workflows.wanting(connection, name)}
-            return tuple(sorted(found))
+            paths = {path, before}
+        case (
+            ModelFound(path=path)
+            | ModelIndexed(path=path)
+            | ModelPlaced(path=path)
+            | ModelRemoved(path=path)
+            | ModelVerified(path=path)
+            | ModelCorrupt(path=path)
+        ):
+            paths = {path}
+        case _:
+            paths = set()
+    return {path: promises.proven(connection, path) for path in paths}
+
+
+def _concerned(connection: Connection, event: Event, before: _Bytes) -> set[Path]:
+    """Return the workflows that state bytes which came or went with *event*, by whatever name.
+
+    To those that have their file in place it is no news that it came once more.
+    """
+    now = _bytes_of(connection, event)
+    lost = {digits for path in before for digits in before[path] - now[path]}
+    gained = {digits for path in before for digits in now[path] - before[path]}
+    found = promises.promising(connection, lost)
+    return found | promises.promising(connection, gained, lacking=True)
+
+
+def _waiting(connection: Connection, event: Event) -> tuple[Path, ...]:
+    """Return the workflows that ask for what *event* is about by its name."""
+    match event:
+        case ModelIndexed(path=path, reading=reading):
+            digits = promises.spellings(reading.measured.sha256, reading.digests.after_sha256)
+            return tuple(promises.doubting(connection, path.name, digits))
+        case ModelMoved(path=path, before=before):
+            names = {*parts_of(path.name), *parts_of(before.name)}
+            return tuple(w for name in names for w in workflows.wanting(connection, name))
         case (
             ModelPlaced(path=path)
             | ModelFound(path=path)
@@ -201,7 +349,9 @@ def _waiting(connection: Connection, event: Event) -> tuple[Path, ...]:
             | ModelChanged(path=path)
             | ModelCorrupt(path=path)
         ):
-            return tuple(workflows.wanting(connection, path.name))
+            # Of a model in parts, a workflow names the first.
+            names = {*parts_of(path.name)}
+            return tuple(w for name in names for w in workflows.wanting(connection, name))
         case RootOffline(root=root) | RootOnline(root=root):
             return tuple(workflows.wanting_from(connection, root))
         case _:

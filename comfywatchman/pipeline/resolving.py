@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look
-from comfywatchman.domain.candidates import Resolution
-from comfywatchman.domain.errors import DownloadOff, WatchmanError
+from comfywatchman.domain.candidates import Candidate, Resolution, Wanted
+from comfywatchman.domain.errors import DownloadOff, Offline, WatchmanError
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, ResolveReference
 from comfywatchman.domain.messages import (
@@ -23,7 +23,7 @@ from comfywatchman.place import plan
 from comfywatchman.resolve.backend import ask
 from comfywatchman.resolve.offers import Offers
 from comfywatchman.resolve.ranking import Auto, choose
-from comfywatchman.state import models, workflows
+from comfywatchman.state import choices, models, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.resolve.backend import SearchBackend
@@ -58,6 +58,10 @@ class Resolver:
                     remedy="Set download.auto, or put the file in place yourself.",
                 )
             wanted = self.reader.read(lambda c: workflows.wanted(c, job.folder, job.name))
+            answer = self.reader.read(lambda c: choices.answer(c, job.folder, job.name))
+            if answer is not None and _still_serves(answer, wanted):
+                event = ReferenceResolved(job.folder, job.name, (answer,), chosen=True)
+                return Outcome((event,))
             offers = ask(self.backends, wanted, self.tell)
         except WatchmanError as error:
             return self._unresolved(job, row, error)
@@ -87,7 +91,7 @@ class Resolver:
             return Outcome((ReferenceResolved(job.folder, job.name, resolution.chosen),))
         why = resolution.why
         assert why is not None  # noqa: S101 - where nothing is chosen, it says why
-        if not offers.complete:
+        if not offers.complete and why.code != Offline.code:
             again = self.patience.again(row.attempts, offers.retry_after)
             if again is not None:
                 return Outcome(trouble=next(iter(offers.troubles), why), retry_in=again)
@@ -102,3 +106,8 @@ class Resolver:
             return Outcome(trouble=verdict.trouble, retry_in=verdict.retry_in)
         event = ReferenceUnresolved(job.folder, job.name, verdict.trouble)
         return Outcome((event,), trouble=verdict.trouble)
+
+
+def _still_serves(answer: Candidate, wanted: Wanted) -> bool:
+    """Say whether what a person chose is not what a workflow has come to want otherwise."""
+    return not wanted.sha256 or answer.sha256 is None or answer.sha256 in wanted.sha256

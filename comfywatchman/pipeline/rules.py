@@ -77,7 +77,7 @@ def next_jobs(  # noqa: PLR0911 - one return for each kind of consequence
             ]
         case ReferenceResolved(folder=folder, name=name, sources=sources, chosen=chosen):
             return [FetchModel(folder, name, sources, chosen)]
-        case ModelPlaced() | ModelFound() | ModelIndexed() | RootOnline():
+        case ModelPlaced() | ModelFound() | ModelIndexed() | ModelVerified() | RootOnline():
             return [AnalyzeWorkflow(path, Cause.ARRIVED) for path in waiting]
         case ModelRemoved() | ModelChanged() | ModelMoved() | ModelCorrupt() | RootOffline():
             return [AnalyzeWorkflow(path, Cause.REMOVED) for path in waiting]
@@ -92,7 +92,6 @@ def next_jobs(  # noqa: PLR0911 - one return for each kind of consequence
             | SweepStarted()
             | SweepFinished()
             | WorkflowRemoved()
-            | ModelVerified()
             | ReferenceAmbiguous()
             | ReferenceUnresolved()
             | SearchAsked()

@@ -205,7 +205,7 @@ def sweep_tree(
         before = volumes.known(connection)
         gathering = _Gathering(Sweep(Numbering()))
         known_inode = rows.known_inode(connection) if rows.any_row(connection) else _no
-        for listing in walk(start, tree.wanted, rows.known_in(connection), beat):
+        for listing in walk(start, tree.wanted, rows.known_in(connection), beat, tree.root):
             if listing.identity is None and listing.path == top:
                 if start == tree.root or not _was_taken_away(start, gathering.sweep):
                     return TreeNews(tree, offline=listing.trouble)

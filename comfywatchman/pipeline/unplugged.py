@@ -53,9 +53,10 @@ def _told(finding: Finding, folders: Folders, connection: Connection, reach: Rea
 def _known(finding: Finding, folders: Folders, connection: Connection) -> Iterator[ModelFile]:
     """Yield what was known where ComfyUI looks for the file."""
     reference = finding.reference
-    if reference.lookup is Lookup.STEM:
+    if reference.lookup in {Lookup.STEM, Lookup.BASENAME}:
         roots = folders.folder(reference.folder or "").roots
-        for file in models.stemmed(connection, reference.name.rsplit("/", 1)[-1]):
+        base = reference.name.rsplit("/", 1)[-1]
+        for file in (*models.stemmed(connection, base), *models.named(connection, base)):
             if any(root in file.path.parents for root in roots):
                 yield file
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.references import Analysis, Finding, Hint
-from comfywatchman.state import jobs, placed, workflows
+from comfywatchman.state import choices, jobs, placed
 
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Connection
@@ -50,7 +50,7 @@ def _answered(connection: Connection, finding: Finding) -> Finding:
     reference = finding.reference
     if not finding.lacking or finding.trouble is not None or reference.folder is None:
         return finding
-    choice = workflows.choice(connection, reference.folder, reference.name)
+    choice = choices.choice(connection, reference.folder, reference.name)
     if choice is not None:
         return replace(finding, candidates=choice.candidates, trouble=choice.trouble)
     key = f"{reference.folder}/{reference.name}"

@@ -202,8 +202,10 @@ def _swept(event: SweepFinished) -> Line:
 def _analyzed(event: WorkflowAnalyzed) -> tuple[Line, ...]:
     analysis = event.analysis
     lacking = [finding for finding in analysis.findings if finding.lacking]
+    secrets = sum(remark.code == "secret" for remark in analysis.content.findings)
     analyzed = line(
         "workflow.analyzed",
+        "warning" if secrets else "info",
         workflow=analysis.path,
         sha256=analysis.sha256,
         state=analysis.state.value,
@@ -212,6 +214,7 @@ def _analyzed(event: WorkflowAnalyzed) -> tuple[Line, ...]:
         models=[_spelled(f.reference.folder, f.reference.name) for f in lacking[:NAMED_AT_MOST]],
         cause=event.cause.value,
         duration_seconds=event.duration_seconds,
+        **({"secrets": secrets} if secrets else {}),
     )
     if analysis.state is WorkflowState.READY:
         anew = [f.spelling for f in analysis.findings if f.reference.active and f.misspelled]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from comfywatchman.domain.errors import RateLimited, SourceUnavailable, WatchmanError
+from comfywatchman.net import waiting
 
 Follow = Literal["none", "same-host", "all"]
 Kind = Literal["metadata", "search"]
@@ -87,22 +88,8 @@ def unable(answer: Answer, host: str) -> WatchmanError | None:
 
 
 def seconds_to_wait(answer: Answer) -> float | None:
-    """Return the longer of Retry-After and the reset time of Hugging Face's RateLimit header.
-
-    ``RateLimit: "resolvers";r=0;t=295`` has the seconds in ``t``; only seconds are read of
-    Retry-After, since a date would need our clock to be right.
-    """
-    waits = [_seconds(answer.headers.get("Retry-After", ""))]
-    for part in answer.headers.get("RateLimit", "").split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == "t" and answer.status == 429:
-            waits.append(_seconds(value))
-    return max((wait for wait in waits if wait is not None), default=None)
-
-
-def _seconds(text: str) -> float | None:
-    digits = text.strip()
-    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 8 else None
+    """Return how long the host wants to be left alone, where it says so."""
+    return waiting.seconds_to_wait(answer.headers, answer.status)
 
 
 def said(text: object, most: int = 120) -> str:

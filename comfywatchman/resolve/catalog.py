@@ -76,6 +76,21 @@ class Together:
         return tuple(dict.fromkeys(s for one in self._several for s in one.with_sha256(sha256)))
 
 
+class Otherwise:
+    """One who knows places, and another who is asked only where the first knows none."""
+
+    def __init__(self, first: Places, second: Places) -> None:
+        self._first, self._second = first, second
+
+    def sources(self, folder: str, name: str) -> tuple[CatalogSource, ...]:
+        """See `Places.sources`."""
+        return self._first.sources(folder, name) or self._second.sources(folder, name)
+
+    def with_sha256(self, sha256: str) -> tuple[CatalogSource, ...]:
+        """See `Places.with_sha256`."""
+        return self._first.with_sha256(sha256) or self._second.with_sha256(sha256)
+
+
 class Catalog:
     """Lookups over entries; the first source of an entry is its best."""
 

@@ -205,11 +205,17 @@ class GitHubBackend:
         return [(*place, folder) for place, folder in found.items()]
 
     def _offers(self, repo: str, tag: str, folder: str | None, wanted: Wanted) -> list[Candidate]:
+        try:
+            assets = self._github.release(repo, tag)
+        except SourceMissing:
+            if folder is None:
+                raise
+            return []  # nobody named it: that one of ours is gone says nothing about the file
         belongs = Belongs(frozenset({folder}), why="release") if folder else Belongs()
         reason = f"The release {tag} of {repo} has a file of this name."
         return [
             searched(replace(facts, belongs=belongs), wanted, self.name, reason)
-            for facts in self._github.release(repo, tag)
+            for facts in assets
             if facts.filename == wanted.filename
             or (facts.sha256 is not None and facts.sha256 in wanted.sha256)
         ]

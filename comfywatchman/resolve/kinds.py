@@ -27,6 +27,8 @@ class Belongs:
         """Say whether the file belongs in *folder*; ``None`` where nobody knows."""
         if folder in self.surely:
             return True
+        if not folder:
+            return None  # a person asks who has not said where it goes
         if self.perhaps is None or folder in self.perhaps:
             return None
         return False

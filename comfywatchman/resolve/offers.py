@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import overload
 
 from comfywatchman.domain.candidates import Candidate, Grade
-from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.domain.errors import Offline, Trouble, WatchmanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Offers(Sequence[Candidate]):
         return Offers(
             self.candidates,
             (*self.troubles, error.trouble()),
-            self.complete and not error.retryable,
+            self.complete and not error.retryable and not isinstance(error, Offline),
             max(waits, default=None),
         )
 

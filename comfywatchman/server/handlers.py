@@ -9,9 +9,15 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from comfywatchman.report.render import ReferenceRow, Report, WorkflowRow
+from comfywatchman.report.render import (
+    ReferenceRow,
+    Report,
+    WorkflowRow,
+    report_of_rows,
+    to_html,
+)
 from comfywatchman.server.answers import Refused, bad_request, json_answer, not_found
-from comfywatchman.server.page import PAGE_POLICY, page
+from comfywatchman.server.page import PAGE_POLICY, REPORT_POLICY, page
 from comfywatchman.server.readings import readings_in
 from comfywatchman.server.window import (
     Accepted,
@@ -30,6 +36,7 @@ MOST_PATHS = 1000
 SMALL_BODY = 1024 * 1024
 ERRORS_SHOWN = 20
 TROUBLES_SHOWN = 50
+WAITING_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,7 @@ class Handlers:
             window.choices(),
             window.errors(ERRORS_SHOWN),
             troubles=window.models(None, TROUBLES_SHOWN, 0, troubles=True),
+            waiting=window.jobs("waiting", WAITING_SHOWN),
         )
         headers = {"Content-Security-Policy": PAGE_POLICY}
         return Response(body, media_type="text/html", headers=headers)
@@ -137,6 +145,13 @@ class Handlers:
         if row is None:
             raise not_found("workflow of that id")
         return json_answer(row)
+
+    def report(self, call: Call) -> Response:
+        row = self._window.workflow(call.path["id"])
+        if row is None:
+            raise not_found("workflow of that id")
+        headers = {"Content-Security-Policy": REPORT_POLICY}
+        return Response(to_html(report_of_rows((row,))), media_type="text/html", headers=headers)
 
     def models(self, call: Call) -> Response:
         limit = _number(call.query, "limit", 100, MOST_ROWS)

@@ -6,12 +6,14 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
+from comfywatchman.report.render import CandidateRow
 from comfywatchman.report.render.html import STYLE, document, link, table, text
-from comfywatchman.report.render.words import duration_words, offer_words, size_words
+from comfywatchman.report.render.words import counted, duration_words, offer_words, size_words
 from comfywatchman.server.window import (
     ChoiceLine,
     DownloadLine,
     ErrorLine,
+    JobLine,
     ModelPage,
     Status,
     WorkflowLine,
@@ -27,6 +29,8 @@ PAGE_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+REPORT_POLICY = PAGE_POLICY
+"""A report has the same style, and no more than it."""
 
 
 def page(
@@ -37,11 +41,13 @@ def page(
     errors: Sequence[ErrorLine],
     *,
     troubles: ModelPage = _NONE,
+    waiting: Sequence[JobLine] = (),
 ) -> str:
     """Return the whole page; every value from outside is escaped."""
     parts = [
         _head(status),
         _downloads(downloads),
+        _waiting(waiting),
         _choices(choices),
         _workflows(workflows),
         _troubles(troubles),
@@ -57,8 +63,9 @@ def _head(status: Status) -> str:
     state = '<span class="ready">ready</span>' if status.ready else _lacking(status.lacking)
     comfyui = {True: "answers", False: "does not answer", None: "is not asked"}[status.comfyui_up]
     facts = [
-        f"{sum(status.workflows.values())} workflows, {status.workflows.get('ready', 0)} ready",
-        f"{status.models} models, {size_words(status.model_bytes)}",
+        f"{counted(sum(status.workflows.values()), 'workflow')}, "
+        f"{status.workflows.get('ready', 0)} ready",
+        f"{counted(status.models, 'model')}, {size_words(status.model_bytes)}",
         f"ComfyUI {comfyui}",
     ]
     if status.unverifiable:
@@ -75,7 +82,7 @@ def _head(status: Status) -> str:
 
 
 def _measuring(status: Status) -> str:
-    words = f"{status.hash_backlog_files} models to measure, "
+    words = f"{counted(status.hash_backlog_files, 'model')} to measure, "
     words += size_words(status.hash_backlog_bytes)
     if status.hash_paused:
         return f"{words}, paused while ComfyUI works"
@@ -113,18 +120,45 @@ def _progress(line: DownloadLine) -> str:
     return f'<progress max="100" value="{percent:.1f}"></progress> {percent:.0f} %'
 
 
+def _waiting(jobs: Sequence[JobLine]) -> str:
+    """Tell of jobs that were tried and will be again: a source, a disk or a proxy is in the way."""
+    rows = [
+        [
+            text(f"{job.kind} {job.key}"),
+            text(f"{job.error.cause} {job.error.remedy}"),
+            text(job.not_before.isoformat(timespec="seconds") if job.not_before else "soon"),
+        ]
+        for job in jobs
+        if job.error is not None and job.state == "waiting"
+    ]
+    if not rows:
+        return ""
+    return "<h2>Waiting</h2>" + table(["job", "why", "tried again"], rows)
+
+
 def _choices(choices: Sequence[ChoiceLine]) -> str:
     if not choices:
         return ""
     rows = []
     for choice in choices:
         offers = "<br>".join(
-            f"{number}: {link(offer.page or offer.url)} {text(offer_words(offer))} "
-            f"{text(size_words(offer.size))}"
-            for number, offer in enumerate(choice.candidates, 1)
+            f"{number}: {_offer(offer)}" for number, offer in enumerate(choice.candidates, 1)
         )
         rows.append([text(f"{choice.folder}/{choice.name}"), text(choice.error.cause), offers])
     return "<h2>For you to choose</h2>" + table(["model", "why", "candidates"], rows)
+
+
+def _offer(offer: CandidateRow) -> str:
+    """Tell of one candidate: its page, its file, how large, which bytes, and what speaks for it."""
+    file = f" {link(offer.url)}" if offer.page not in {None, offer.url} else ""
+    about = "about " if offer.size is None and offer.size_about is not None else ""
+    size = size_words(offer.size if offer.size is not None else offer.size_about)
+    said = [f"{about}{size}" if size else "size unknown"]
+    said.append(f"SHA-256 {offer.sha256}" if offer.sha256 else "no SHA-256")
+    said += [offer.error.cause] if offer.error is not None else []
+    said += offer.evidence
+    words = text(" ".join([offer_words(offer) + ";", ", ".join(said[:2]) + ".", *said[2:]]))
+    return f"{link(offer.page or offer.url)}{file} {words}"
 
 
 def _workflows(workflows: Sequence[WorkflowLine]) -> str:
@@ -132,18 +166,27 @@ def _workflows(workflows: Sequence[WorkflowLine]) -> str:
         return '<h2>Workflows</h2><p class="quiet">None yet.</p>'
     rows = [
         [
-            f'<a href="/api/v1/workflows/{text(line.id)}">{text(line.path)}</a>',
+            f'<a href="/workflows/{text(line.id)}">{text(line.path)}</a>',
             f'<span class="{text(line.state)}">{text(line.state)}</span>',
-            "<br>".join(
-                [*map(text, line.lacking), *(f"node {text(n)}" for n in line.missing_nodes)]
-            )
-            or (text(line.error.cause) if line.error else ""),
+            "<br>".join(_about(line)),
         ]
         for line in workflows[:MOST_WORKFLOWS]
     ]
     more = len(workflows) - len(rows)
     rest = f'<p class="quiet">and {more} more</p>' if more > 0 else ""
-    return "<h2>Workflows</h2>" + table(["workflow", "state", "lacks"], rows) + rest
+    return "<h2>Workflows</h2>" + table(["workflow", "state", "what lacks"], rows) + rest
+
+
+def _about(line: WorkflowLine) -> list[str]:
+    """Return what lacks and what else there is to say, as HTML; secrets first."""
+    hinted = {hint.partition(": ")[0] for hint in line.hints}
+    said = [text(line.error.cause)] if line.error else []
+    if line.secrets:
+        many = "a secret" if line.secrets == 1 else f"{line.secrets} secrets"
+        said.append(f'<span class="error">{many} in the file: take it out, and withdraw it</span>')
+    said += [text(name) for name in line.lacking if name not in hinted]
+    said += [text(hint) for hint in line.hints]
+    return said + [f"node {text(name)}" for name in line.missing_nodes]
 
 
 def _troubles(found: ModelPage) -> str:

@@ -48,6 +48,12 @@ def _get(  # a row of the table below
 
 OPERATIONS: tuple[Operation, ...] = (
     _get("/", "page", "The live page.", Handlers.page),
+    _get(
+        "/workflows/{id}",
+        "report",
+        "One workflow with what it lacks and what to do, to be read.",
+        Handlers.report,
+    ),
     _get("/healthz", "healthz", "Whether the process lives.", Handlers.healthz),
     _get(
         "/readyz",

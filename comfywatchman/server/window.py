@@ -55,6 +55,7 @@ class RootLine(Struct, frozen=True, kw_only=True):
     state: str
     """``online`` or ``offline``."""
     directories: int = 0
+    """At and below it, links followed, when it was last walked to the end."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -104,6 +105,11 @@ class WorkflowLine(Struct, frozen=True, kw_only=True):
     error: Trouble | None = None
     missing_nodes: tuple[str, ...] = ()
     """Node types that are not installed, each with its pack where one is known."""
+    hints: tuple[str, ...] = ()
+    """What to do about models that are here, and not as the workflow has them: one sentence each,
+    after ``folder/name`` and a colon."""
+    secrets: int = 0
+    """How many keys, tokens and passwords the file itself holds."""
 
 
 class ModelLine(Struct, frozen=True, kw_only=True):

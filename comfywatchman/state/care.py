@@ -64,6 +64,13 @@ def decayed(connection: Connection, path: Path, reading: Reading, trouble: Troub
     return True
 
 
+def in_trouble(connection: Connection) -> int:
+    """Return how many model files no loader could use."""
+    question = select(func.count()).select_from(models).where(models.c.trouble.isnot(None))
+    count: int = connection.execute(question).scalar_one()
+    return count
+
+
 def due(connection: Connection, limit: int, before: float) -> list[Due]:
     """Return the files whose last whole reading was before that time, the oldest first.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import alike
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -48,10 +49,10 @@ def trouble_from(data: bytes | None) -> Trouble | None:
 
 
 def searchable(text: str) -> str:
-    """Return *text* as it is compared: case folded, and text that SQL can hold."""
+    """Return *text* as it is compared (`alike`), and text that SQL can hold."""
     if text.isascii():
         return text.lower()
-    return text.casefold().encode("utf-8", "backslashreplace").decode()
+    return alike(text).encode("utf-8", "backslashreplace").decode()
 
 
 def natural_key(text: str) -> str:

@@ -7,16 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, tuple_, update
 
 from comfywatchman.domain.files import Digests, Measured, Reading, Stamp
+from comfywatchman.state import promises
 from comfywatchman.state.models import OF_THE_BYTES
 from comfywatchman.state.schema import claims, models, wants
 
 _STAMP = (models.c.device, models.c.inode, models.c.size, models.c.mtime_ns, models.c.ctime_ns)
 
+_SAME = tuple(f"same_{column.name}" for column in _STAMP)
+_IS_SAME = tuple(column == bindparam(name) for column, name in zip(_STAMP, _SAME, strict=True))
+_STILL_THERE = select(models.c.path).where(models.c.path == bindparam("at"), *_IS_SAME)
+_MEASURED = update(models).where(*_IS_SAME)
+"""Made once: of a thousand small files, making them takes longer than running them."""
+
 _TO_MEASURE = and_(models.c.whole, or_(models.c.sha256.is_(None), models.c.racy))
 """The condition of the index ``models_to_measure``, word for word."""
+
+WITH_HEADER = (".safetensors", ".sft")
+"""Suffixes of files that have an AutoV3 hash, lowercase."""
 
 _SHORT_OF = ("missing", "ambiguous", "elsewhere")
 """States of a reference for which the bytes of a file under another name may be the answer."""
@@ -62,11 +72,10 @@ def measured(connection: Connection, path: Path, reading: Reading) -> bool:
 
     Every other name of the same file, hard link or symlink, gets the same.
     """
-    same = [column == value for column, value in zip(_STAMP, _values(reading.stamp), strict=True)]
-    found = connection.execute(select(models.c.path).where(models.c.path == path, *same))
-    if found.one_or_none() is None:
+    same = dict(zip(_SAME, _values(reading.stamp), strict=True))
+    if connection.execute(_STILL_THERE, {**same, "at": path}).one_or_none() is None:
         return False
-    connection.execute(update(models).where(*same).values(**_columns(reading)))
+    connection.execute(_MEASURED, {**same, **_columns(reading)})
     return True
 
 
@@ -130,13 +139,45 @@ def wanted(connection: Connection, limit: int) -> list[Unmeasured]:
     A workflow names them, or another program says that they have bytes that a workflow lacks.
     """
     named = select(wants.c.base)
-    return _to_measure(connection, or_(models.c.base.in_(named), _claimed()), limit)
+    return _to_measure(
+        connection,
+        or_(models.c.base.in_(named), promises.called_without_suffix(), _claimed()),
+        limit,
+    )
 
 
 def asked_for(connection: Connection, limit: int) -> list[Unmeasured]:
-    """Return the files whose bytes a workflow asks for: it declares a hash for their name."""
-    named = select(wants.c.base).where(wants.c.sha256.isnot(None))
-    return _to_measure(connection, or_(models.c.base.in_(named), _claimed()), limit)
+    """Return the files whose bytes a workflow asks for: it states a hash for their name."""
+    return _to_measure(connection, or_(promises.named_with(), _claimed()), limit)
+
+
+def without_autov3(connection: Connection, limit: int) -> list[Unmeasured]:
+    """Return the measured files of a name for which a workflow states an AutoV3 hash.
+
+    Theirs is not known: it is measured for LoRAs, or when somebody wants it.
+    """
+    rows = connection.execute(
+        select(models.c.path, *_STAMP, models.c.noted_at)
+        .where(
+            models.c.whole,
+            # Asked so that it goes by the names, of which there are few, and by no index of hashes.
+            func.coalesce(models.c.sha256, "") != "",
+            func.coalesce(models.c.after_sha256, "") == "",
+            or_(*(models.c.base.endswith(suffix) for suffix in WITH_HEADER)),
+            promises.named_with(promises.AUTOV3),
+        )
+        .order_by(models.c.size, models.c.path)
+        .limit(limit)
+    )
+    return [_unmeasured(row) for row in rows]
+
+
+def stating_autov3(connection: Connection, paths: Collection[Path]) -> frozenset[Path]:
+    """Return those of *paths* for whose name a workflow states an AutoV3 hash."""
+    question = select(models.c.path).where(
+        models.c.path.in_(list(paths)), promises.named_with(promises.AUTOV3)
+    )
+    return frozenset(connection.execute(question).scalars())
 
 
 def of_size(connection: Connection, size: int, limit: int) -> list[Unmeasured]:
@@ -160,8 +201,9 @@ def backlog_asked_for(connection: Connection) -> tuple[int, int]:
 
 def _claimed() -> ColumnElement[bool]:
     """Paths that another program's cache says to have bytes that a workflow is short of."""
-    lacking = select(wants.c.sha256).where(wants.c.sha256.isnot(None), wants.c.state.in_(_SHORT_OF))
-    return models.c.path.in_(select(claims.c.path).where(claims.c.sha256.in_(lacking)))
+    lacking = promises.stated_where(wants.c.state.in_(_SHORT_OF))
+    said = or_(claims.c.sha256.in_(lacking), claims.c.autov3.in_(lacking))
+    return models.c.path.in_(select(claims.c.path).where(said))
 
 
 def _to_measure(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Mark
@@ -157,14 +157,19 @@ def crashed(connection: Connection, job_id: int, trouble: Trouble, now: float) -
     return aside
 
 
-def settled(connection: Connection, key: str, now: float) -> None:
-    """Close what failed earlier for a model that is here now."""
+def settled(connection: Connection, key: str, now: float, *, searched: bool = True) -> None:
+    """Close what failed earlier for a model that is here now.
+
+    Unless it is still *searched*, a search that waits is closed as well: nobody needs its answer.
+    """
+    ended = jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED))
+    idle = and_(jobs.c.kind == "resolve", jobs.c.state == WAITING)
     connection.execute(
         update(jobs)
         .where(
             jobs.c.key == natural_key(key),
             jobs.c.kind.in_(("resolve", "fetch")),
-            jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED)),
+            ended if searched else or_(ended, idle),
         )
         .values(state=DONE, trouble=None, updated_at=now)
     )

@@ -9,7 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, false, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    false,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 
@@ -263,6 +274,19 @@ def whole_since(connection: Connection, path: Path, since: float) -> bool:
     return found is not None
 
 
+def blamed_since(connection: Connection, path: Path, since: float) -> bool:
+    """Whether *path* was noted as no model that can be used at or after *since*."""
+    found = connection.execute(
+        select(models.c.path).where(
+            models.c.path == path,
+            ~models.c.whole,
+            models.c.trouble.isnot(None),
+            models.c.noted_at >= since,
+        )
+    ).one_or_none()
+    return found is not None
+
+
 def one(connection: Connection, path: Path) -> ModelFile | None:
     row = connection.execute(select(models).where(models.c.path == path)).one_or_none()
     return None if row is None else _file(row)
@@ -279,16 +303,25 @@ def stemmed(connection: Connection, stem: str) -> list[ModelFile]:
 
 def hashed(connection: Connection, sha256: str) -> list[ModelFile]:
     """Return the files of that hash, but those whose stamp does not prove it yet, or no more."""
-    return _files(
-        connection,
-        and_(models.c.sha256 == sha256, models.c.racy.is_(False), models.c.rot.is_(None)),
-    )
+    return _files(connection, and_(models.c.sha256 == sha256, _PROVEN))
+
+
+_PROVEN = and_(models.c.racy.is_(False), models.c.rot.is_(None))
 
 
 def hash_begins(connection: Connection, digits: str) -> list[ModelFile]:
     """Return the files whose SHA-256 begins with *digits*, lowercase hex."""
+    return _files(connection, and_(_begins(models.c.sha256, digits), _PROVEN))
+
+
+def after_begins(connection: Connection, digits: str) -> list[ModelFile]:
+    """Return the same for the SHA-256 of what follows a safetensors header."""
+    return _files(connection, and_(_begins(models.c.after_sha256, digits), _PROVEN))
+
+
+def _begins(column: Column[Any], digits: str) -> ColumnElement[bool]:
     above_every_digit = digits + "g"
-    return _files(connection, and_(models.c.sha256 >= digits, models.c.sha256 < above_every_digit))
+    return and_(column >= digits, column < above_every_digit)
 
 
 def every(connection: Connection) -> list[ModelFile]:
@@ -321,7 +354,8 @@ def _files(connection: Connection, condition) -> list[ModelFile]:  # type: ignor
 
 def _file(row) -> ModelFile:  # type: ignore[no-untyped-def]  # SQLAlchemy's Row has no static columns
     stamp = Stamp(row.device, row.inode, row.size, row.mtime_ns, row.ctime_ns)
-    return ModelFile(row.path, stamp, row.whole, row.sha256)
+    told = trouble_from(row.trouble)
+    return ModelFile(row.path, stamp, row.whole, row.sha256, row.after_sha256, told)
 
 
 def _stamp_values(stamp: Stamp) -> dict[str, int]:

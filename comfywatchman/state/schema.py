@@ -26,7 +26,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-REVISION = "0004"
+REVISION = "0007"
 """The newest migration: what a database that this program writes must be at."""
 
 APPLICATION_ID = 0x43574D31
@@ -106,6 +106,7 @@ models = Table(
     Index("models_by_base", "base"),
     Index("models_by_stem", "stem"),
     Index("models_by_sha256", "sha256"),
+    Index("models_by_after", "after_sha256"),
     Index("models_by_inode", "inode"),
     Index(
         "models_to_measure",
@@ -144,6 +145,8 @@ workflows = Table(
     Column("lacking", LargeBinary, nullable=False),  # folder/name of each, for lists
     Column("trouble", LargeBinary),
     Column("analysis", LargeBinary, nullable=False),
+    Column("hints", LargeBinary),  # a sentence for each, for lists
+    Column("secrets", Integer),
     Index("workflows_by_directory", "directory"),
 )
 
@@ -161,6 +164,16 @@ wants = Table(
     Index("wants_by_base", "base"),
     Index("wants_by_stem", "stem"),
     Index("wants_by_name", "folder", "name"),
+)
+
+promises = Table(
+    "promises",
+    metadata,
+    Column("workflow", PathColumn, primary_key=True),
+    Column("folder", Text, primary_key=True),  # with the name: of which row in wants
+    Column("name", Text, primary_key=True),
+    Column("digits", Text, primary_key=True),  # lowercase hex, as many as the workflow states
+    Index("promises_by_digits", "digits"),
 )
 
 jobs = Table(
@@ -215,6 +228,18 @@ placements = Table(
     Column("promised", Boolean, nullable=False, server_default="1"),  # somebody published its hash
     Index("placements_by_sha256", "sha256"),
     Index("placements_unproven", "path", sqlite_where=text("promised = 0")),
+)
+
+verified_places = Table(
+    "verified_places",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("url", Text, primary_key=True),  # gave exactly these bytes
+    Column("folder", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("verified_at", Float, nullable=False),
+    Index("verified_by_name", "folder", "name"),
 )
 
 timers = Table(

@@ -1,4 +1,4 @@
-"""Rows of workflows, of what they want, and of choices."""
+"""Rows of workflows, and of what they want."""
 
 from __future__ import annotations
 
@@ -6,33 +6,22 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from comfywatchman.disk.walk import Row
-from comfywatchman.domain.candidates import Candidate, Wanted
+from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import Stamp
-from comfywatchman.domain.messages import ReferenceAmbiguous
-from comfywatchman.domain.references import Analysis, Finding, ReferenceState, WorkflowState
+from comfywatchman.domain.files import ShortHash, Stamp
+from comfywatchman.domain.references import Analysis, Finding, WorkflowState
 from comfywatchman.state import directories as by_directory
-from comfywatchman.state import node_types
+from comfywatchman.state import node_types, promises
 from comfywatchman.state.coding import dumps, loads, searchable, trouble_bytes, trouble_from
 from comfywatchman.state.directories import at_or_below
-from comfywatchman.state.schema import choices, models, timers, wants, workflows
+from comfywatchman.state.schema import models, timers, wants, workflows
 
 _STAMP = ("device", "inode", "size", "mtime_ns", "ctime_ns")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A question that only a person can answer."""
-
-    folder: str
-    name: str
-    candidates: tuple[Candidate, ...]
-    trouble: Trouble
-    asked_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +35,10 @@ class Line:
     lacking: tuple[str, ...]
     """``folder/name`` of each model that is not here."""
     trouble: Trouble | None
+    hints: tuple[str, ...] = ()
+    """What to do about models that are here, and not as the workflow has them."""
+    secrets: int = 0
+    """How many keys, tokens and passwords the file holds."""
 
 
 def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: float) -> None:
@@ -60,6 +53,8 @@ def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: f
         "lacking": dumps([spelled(f) for f in analysis.findings if f.lacking]),
         "trouble": trouble_bytes(analysis.content.trouble),
         "analysis": dumps(analysis),
+        "hints": dumps(_hints(analysis)),
+        "secrets": sum(remark.code == "secret" for remark in analysis.content.findings),
         **{
             name: getattr(stamp, name, None)
             for name in ("device", "inode", "size", "mtime_ns", "ctime_ns")
@@ -73,10 +68,20 @@ def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: f
         )
     )
     node_types.note_uses(connection, analysis.path, analysis.content.node_types)
+    promises.note(connection, analysis)
     connection.execute(delete(wants).where(wants.c.workflow == analysis.path))
     rows = {(row["folder"], row["name"]): row for row in _wants(analysis)}
     if rows:
         connection.execute(insert(wants), list(rows.values()))
+
+
+def _hints(analysis: Analysis) -> list[str]:
+    return [
+        natural(f"{spelled(finding)}: {finding.hint.remedy}")
+        for finding in analysis.findings
+        if finding.hint is not None and finding.reference.active
+        if finding.lacking or finding.misspelled
+    ]
 
 
 def spelled(finding: Finding) -> str:
@@ -116,6 +121,7 @@ def natural(name: str) -> str:
 def forget(connection: Connection, path: Path) -> None:
     connection.execute(delete(workflows).where(workflows.c.path == path))
     connection.execute(delete(wants).where(wants.c.workflow == path))
+    promises.forget(connection, path)
     node_types.forget_uses(connection, path)
 
 
@@ -179,44 +185,15 @@ def wanting(connection: Connection, filename: str) -> list[Path]:
 
 
 def wanting_from(connection: Connection, directory: Path) -> list[Path]:
-    """Return the workflows that ask for a file which is known at or below *directory*."""
+    """Return the workflows that ask for a file which is known at or below *directory*.
+
+    They ask for it by its name, or by its bytes.
+    """
     there = at_or_below(models.c.path, directory)
     by_name = select(wants.c.workflow).join(models, models.c.base == wants.c.base).where(there)
     by_stem = select(wants.c.workflow).join(models, models.c.stem == wants.c.stem).where(there)
-    return sorted(connection.execute(by_name.union(by_stem)).scalars())
-
-
-def wanting_bytes(connection: Connection, sha256: str) -> list[Path]:
-    """Return the workflows that still lack a file which they promise to have this hash."""
-    return list(
-        connection.execute(
-            select(wants.c.workflow)
-            .where(wants.c.sha256 == sha256, wants.c.state != "present")
-            .distinct()
-        ).scalars()
-    )
-
-
-def doubting(connection: Connection, filename: str, sha256: str) -> list[Path]:
-    """Return the workflows for which it matters that a file of this name has this hash.
-
-    They promise it another one, or do not know yet whether it is the file that they mean.
-    """
-    base = searchable(filename)
-    stem = searchable(filename.rpartition(".")[0] or filename)
-    return list(
-        connection.execute(
-            select(wants.c.workflow)
-            .where(
-                or_(wants.c.base == base, wants.c.stem == stem),
-                or_(wants.c.sha256 != sha256, wants.c.state.in_(_UNDECIDED)),
-            )
-            .distinct()
-        ).scalars()
-    )
-
-
-_UNDECIDED = (ReferenceState.ELSEWHERE.value, ReferenceState.AMBIGUOUS.value)
+    named = connection.execute(by_name.union(by_stem)).scalars()
+    return sorted({*named, *promises.promising_from(connection, directory)})
 
 
 def asked_by(connection: Connection, folder: str, name: str) -> list[Path]:
@@ -252,14 +229,35 @@ def wanted(connection: Connection, folder: str, name: str) -> Wanted:
             if sha256:
                 hashes.add(sha256)
     ordered = dict.fromkeys(url for _, url in sorted(urls))
-    return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)))
+    told = _told_hashes(connection, folder, name)
+    return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)), told)
+
+
+_MOST_TOLD = 8
+"""Workflows whose texts are looked at for hashes of a file."""
+
+
+def _told_hashes(connection: Connection, folder: str, name: str) -> tuple[ShortHash, ...]:
+    """Return what texts of other programs say about the bytes."""
+    found: dict[ShortHash, None] = {}
+    for path in sorted(asked_by(connection, folder, name))[:_MOST_TOLD]:
+        analysis = one(connection, path)
+        for finding in () if analysis is None else analysis.findings:
+            reference = finding.reference
+            if reference.active and (reference.folder or "", reference.name) == (folder, name):
+                found |= dict.fromkeys(reference.short_hashes)
+    return tuple(found)
 
 
 def one(connection: Connection, path: Path) -> Analysis | None:
+    """Return the analysis of *path*; ``None`` also for one that another version wrote otherwise."""
     row = connection.execute(
         select(workflows.c.analysis).where(workflows.c.path == path)
     ).one_or_none()
-    return None if row is None else loads(row.analysis, Analysis)
+    try:
+        return None if row is None else loads(row.analysis, Analysis)
+    except msgspec.DecodeError:
+        return None
 
 
 def any_wants(connection: Connection) -> bool:
@@ -296,6 +294,8 @@ def lines(connection: Connection) -> list[Line]:
         workflows.c.reference_count,
         workflows.c.lacking,
         workflows.c.trouble,
+        workflows.c.hints,
+        workflows.c.secrets,
     )
     return [
         Line(
@@ -305,6 +305,8 @@ def lines(connection: Connection) -> list[Line]:
             row.reference_count,
             tuple(loads(row.lacking, list[str])),
             trouble_from(row.trouble),
+            () if row.hints is None else tuple(loads(row.hints, list[str])),
+            row.secrets or 0,
         )
         for row in connection.execute(select(*columns).order_by(workflows.c.path))
     ]
@@ -320,55 +322,6 @@ def reference_counts(connection: Connection) -> dict[str, int]:
     """Return how many active references there are by state."""
     rows = connection.execute(select(wants.c.state, func.count()).group_by(wants.c.state))
     return {row[0]: row[1] for row in rows}
-
-
-# -- choices
-
-
-def ask(connection: Connection, event: ReferenceAmbiguous, now: float) -> None:
-    values = {
-        "folder": event.folder,
-        "name": natural(event.name),
-        "candidates": dumps(event.candidates),
-        "trouble": dumps(event.trouble),
-        "asked_at": now,
-    }
-    statement = insert(choices).values(values)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[choices.c.folder, choices.c.name],
-            set_={"candidates": values["candidates"], "trouble": values["trouble"]},
-        )
-    )
-
-
-def settle_choice(connection: Connection, folder: str, name: str) -> None:
-    """Take a question away: it was answered, or the model is here."""
-    connection.execute(
-        delete(choices).where(choices.c.folder == folder, choices.c.name == natural(name))
-    )
-
-
-def open_choices(connection: Connection) -> list[Choice]:
-    rows = connection.execute(select(choices).order_by(choices.c.folder, choices.c.name))
-    return [_choice(row) for row in rows]
-
-
-def choice(connection: Connection, folder: str, name: str) -> Choice | None:
-    row = connection.execute(
-        select(choices).where(choices.c.folder == folder, choices.c.name == natural(name))
-    ).one_or_none()
-    return None if row is None else _choice(row)
-
-
-def _choice(row) -> Choice:  # type: ignore[no-untyped-def]  # SQLAlchemy's Row has no static columns
-    return Choice(
-        row.folder,
-        row.name,
-        loads(row.candidates, tuple[Candidate, ...]),
-        loads(row.trouble, Trouble),
-        row.asked_at,
-    )
 
 
 # -- timers

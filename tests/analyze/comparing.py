@@ -9,7 +9,7 @@ from pathlib import Path
 
 from comfywatchman.analyze.compare import compare
 from comfywatchman.analyze.text import stem
-from comfywatchman.domain.files import Folder, Folders, ModelFile, Stamp
+from comfywatchman.domain.files import Folder, Folders, ModelFile, Stamp, alike
 from comfywatchman.domain.references import (
     Analysis,
     Declared,
@@ -19,7 +19,7 @@ from comfywatchman.domain.references import (
     WorkflowContent,
 )
 
-ONE, TWO = "ab" * 32, "cd" * 32
+ONE, TWO, THREE = "ab" * 32, "cd" * 32, "ef" * 32
 
 MODELS = Path("/comfy/models")
 EXTRA = Path("/big/loras")
@@ -42,10 +42,10 @@ class Shelf:
     directories: Sequence[Path] = ()
 
     def named(self, basename: str) -> Sequence[ModelFile]:
-        return [each for each in self.files if each.path.name.lower() == basename.lower()]
+        return [each for each in self.files if alike(each.path.name) == alike(basename)]
 
     def stemmed(self, stem_: str) -> Sequence[ModelFile]:
-        return [each for each in self.files if stem(each.path.name).lower() == stem_.lower()]
+        return [each for each in self.files if alike(stem(each.path.name)) == alike(stem_)]
 
     def hashed(self, sha256: str) -> Sequence[ModelFile]:
         return [each for each in self.files if each.sha256 == sha256]
@@ -53,8 +53,21 @@ class Shelf:
     def hash_begins(self, digits: str) -> Sequence[ModelFile]:
         return [each for each in self.files if each.sha256 and each.sha256.startswith(digits)]
 
-    def holds_directory(self, path: Path) -> bool:
-        return path in self.directories
+    def after_begins(self, digits: str) -> Sequence[ModelFile]:
+        return [each for each in self.files if (each.after_sha256 or "").startswith(digits)]
+
+    def holds_directory(self, path: Path, marker: str | None = None) -> bool:
+        return (path if marker is None else path / marker) in self.directories
+
+    def directory_like(self, root: Path, name: str) -> str | None:
+        return next(
+            (
+                str(each.relative_to(root))
+                for each in self.directories
+                if root in each.parents and alike(str(each.relative_to(root))) == alike(name)
+            ),
+            None,
+        )
 
 
 def file(
@@ -62,12 +75,13 @@ def file(
     *,
     whole: bool = True,
     sha256: str | None = None,
+    after: str | None = None,
     size: int = 7,
     inode: int | None = None,
 ) -> ModelFile:
     """Return a file of its own; the same *inode* makes two of them links to one."""
     known = zlib.crc32(bytes(path)) if inode is None else inode
-    return ModelFile(path, Stamp(1, known, size, 1, 1), whole, sha256)
+    return ModelFile(path, Stamp(1, known, size, 1, 1), whole, sha256, after)
 
 
 def wanting(

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from comfywatchman.analyze.formats import Limits, read_in_memory
 from tests.analyze.building import (
+    SHIPPED,
     Json,
     definition,
     from_input,
@@ -246,3 +248,13 @@ def test_a_link_of_a_definition_that_leads_nowhere_is_told() -> None:
     assert places(graph(node(1, "S"), **with_subgraphs(inner))) == [
         ("dangling-link", "/definitions/subgraphs/0/links/0")
     ]
+
+
+def test_bytes_that_are_no_utf8_in_a_part_that_is_read_late_are_read_all_the_same() -> None:
+    data = (
+        b'{"nodes": [{"id": 1, "type": "VAELoader", "widgets_values": ["v.pt"],'
+        b' "widgets_values_named": {"vae\xff": 1}}], "links": [], "version": 0.4}'
+    )
+    content = read_in_memory(data, "w", SHIPPED, Limits(), findings=True)
+
+    assert [each.name for each in content.references] == ["v.pt"]

@@ -43,6 +43,10 @@ def test_a_further_folder_of_the_loader_counts() -> None:
     assert finding(reference, file(MODELS / "vae/x.safetensors")).state is ReferenceState.PRESENT
 
 
+COMPOSED, APART = "café.pt", "cafe\u0301.pt"
+"""One name as most programs write it (NFC), and as macOS does (NFD)."""
+
+
 @pytest.mark.parametrize(
     ("name", "path", "found_in", "spelling", "hint"),
     [
@@ -51,6 +55,19 @@ def test_a_further_folder_of_the_loader_counts() -> None:
         ("x.pt", "odd/x.pt", "odd", "x.pt", Hint.WRONG_FOLDER),  # a folder that no table has
         ("x.pt", "loras/X.pt", "loras", "X.pt", Hint.OTHER_CASE),
         ("a/x.pt", "loras/A/x.pt", "loras", "A/x.pt", Hint.OTHER_CASE),
+        ("straße.pt", "loras/STRASSE.pt", "loras", "STRASSE.pt", Hint.OTHER_CASE),
+        (COMPOSED, f"loras/{APART}", "loras", APART, Hint.OTHER_UNICODE),
+        (APART, f"loras/{COMPOSED}", "loras", COMPOSED, Hint.OTHER_UNICODE),
+        (COMPOSED, f"loras/{APART.upper()}", "loras", APART.upper(), Hint.OTHER_UNICODE),
+        (
+            f"é/{COMPOSED}",
+            f"loras/e\u0301/{APART}",
+            "loras",
+            f"e\u0301/{APART}",
+            Hint.OTHER_UNICODE,
+        ),
+        (COMPOSED, f"loras/sub/{APART}", "loras", f"sub/{APART}", Hint.OTHER_SUBFOLDER),
+        (COMPOSED, f"checkpoints/{APART}", "checkpoints", APART, Hint.WRONG_FOLDER),
         ("x.pt", "loras/sub/x.pt", "loras", "sub/x.pt", Hint.OTHER_SUBFOLDER),
         ("a/x.pt", "loras/x.pt", "loras", "x.pt", Hint.OTHER_SUBFOLDER),
         ("a/x.pt", "loras/b/X.pt", "loras", "b/X.pt", Hint.OTHER_SUBFOLDER),

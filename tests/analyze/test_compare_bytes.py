@@ -18,6 +18,7 @@ from comfywatchman.domain.references import (
 from tests.analyze.comparing import (
     MODELS,
     ONE,
+    THREE,
     TWO,
     code,
     fetchable,
@@ -120,7 +121,7 @@ def test_ten_digits_of_another_program_s_text_find_the_file_under_any_name() -> 
 
     assert (found.path, found.spelling, code(found)) == (
         renamed.path,
-        "sub/best",
+        "sub/best.safetensors",
         Hint.SAME_BYTES,
     )
 
@@ -142,11 +143,78 @@ def test_ten_digits_that_contradict_are_told() -> None:
     assert (found.state, code(found)) == (ReferenceState.PRESENT, Hint.OTHER_BYTES)
 
 
-@pytest.mark.parametrize("kind", ["AutoV1", "AutoV3"])
-def test_digits_of_another_kind_of_hash_are_not_taken_for_those_of_the_file(kind: str) -> None:
-    reference = short(wanting("dream", "checkpoints", Lookup.STEM), kind, "0123456789ab")
+def test_digits_of_another_kind_of_hash_are_not_taken_for_those_of_the_file() -> None:
+    reference = short(wanting("dream", "checkpoints", Lookup.STEM), "AutoV1", "0123456789ab")
 
     assert finding(reference, file(MODELS / "checkpoints/dream.pt", sha256=ONE)).hint is None
+
+
+# -- AutoV3: twelve digits of what follows a safetensors header
+
+DETAIL = short(wanting("detail", "loras", Lookup.STEM), "AutoV3", TWO[:12])
+
+
+def test_twelve_digits_find_the_file_under_any_name_and_whatever_its_header() -> None:
+    renamed = file(MODELS / "loras/sub/best.safetensors", sha256=ONE, after=TWO)
+
+    found = finding(DETAIL, renamed)
+
+    assert (found.state, found.path, found.spelling, code(found)) == (
+        ReferenceState.ELSEWHERE,
+        renamed.path,
+        "sub/best.safetensors",
+        Hint.SAME_BYTES,
+    )
+
+
+def test_twelve_digits_tell_which_of_two_files_of_one_name_is_meant() -> None:
+    right = file(MODELS / "loras/b/detail.safetensors", sha256=ONE, after=TWO)
+    wrong = file(MODELS / "loras/a/detail.safetensors", sha256=THREE, after=THREE)
+
+    found = finding(DETAIL, wrong, right)
+
+    assert (found.state, found.path, found.hint) == (ReferenceState.PRESENT, right.path, None)
+
+
+def test_twelve_digits_that_contradict_are_told_with_those_of_the_file() -> None:
+    here = file(MODELS / "loras/detail.safetensors", sha256=ONE, after=THREE)
+
+    found = finding(DETAIL, here)
+
+    assert (found.state, code(found)) == (ReferenceState.PRESENT, Hint.OTHER_BYTES)
+    assert found.hint is not None
+    assert f"AutoV3 {THREE[:12]}" in found.hint.cause
+    assert f"AutoV3 {TWO[:12]}" in found.hint.cause
+
+
+def test_a_file_whose_twelve_digits_contradict_is_not_called_the_right_one_elsewhere() -> None:
+    found = finding(DETAIL, file(MODELS / "vae/detail.safetensors", sha256=ONE, after=THREE))
+
+    assert (found.state, code(found)) == (ReferenceState.MISSING, Hint.OTHER_BYTES)
+
+
+def test_a_safetensors_file_that_was_not_measured_for_them_contradicts_nothing() -> None:
+    here = file(MODELS / "loras/detail.safetensors", sha256=ONE)
+
+    assert finding(DETAIL, here).hint is None
+
+
+@pytest.mark.parametrize("folder", ["embeddings/detail.pt", "embeddings/detail.safetensors"])
+def test_twelve_digits_may_be_those_of_the_whole_file(folder: str) -> None:
+    """A1111 writes that for embeddings, and for what has no safetensors header."""
+    reference = short(wanting("detail", "embeddings", Lookup.STEM), "AutoV3", TWO[:12])
+
+    found = finding(reference, file(MODELS / folder, sha256=TWO, after=THREE))
+
+    assert (found.state, found.hint) == (ReferenceState.PRESENT, None)
+
+
+def test_twelve_digits_contradict_a_file_that_has_no_such_header() -> None:
+    reference = short(wanting("detail", "embeddings", Lookup.STEM), "AutoV3", TWO[:12])
+
+    found = finding(reference, file(MODELS / "embeddings/detail.pt", sha256=ONE))
+
+    assert code(found) == Hint.OTHER_BYTES
 
 
 # -- several

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from comfywatchman.analyze.compare import compare
-from comfywatchman.domain.files import Folder, Folders
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import Folder, Folders, ModelFile
 from comfywatchman.domain.references import (
     Hint,
     ReferenceState,
@@ -114,3 +116,50 @@ def test_of_a_directory_inside_another_the_file_of_the_first_one_is_opened() -> 
     for files in ([first, inner], [inner, first]):
         (found,) = compare(content, folders, Shelf(files), separator="/")
         assert (found.path, found.shadows) == (first.path, (inner.path,))
+
+
+# -- files that are none
+
+PAGE = Trouble("verification-failed", "x.pt is a web page.", "Remove it.")
+CUT = Trouble("model-incomplete", "x.pt is not complete.", "Wait, or remove it.")
+
+
+def unusable(path: str, trouble: Trouble) -> ModelFile:
+    return replace(file(MODELS / path, whole=False), trouble=trouble)
+
+
+def test_a_web_page_under_a_model_s_name_is_no_model_and_none_is_fetched_over_it() -> None:
+    found = finding(wanting("x.pt", declared=says(ONE)), unusable("loras/x.pt", PAGE))
+
+    assert (found.state, code(found), found.path) == (
+        ReferenceState.MISSING,
+        Hint.DAMAGED,
+        MODELS / "loras/x.pt",
+    )
+    assert found.hint is not None
+    assert found.hint.remedy == PAGE.remedy
+    assert found.lacking
+    assert fetchable(found) == ()
+
+
+def test_a_web_page_elsewhere_is_not_the_model_that_is_meant() -> None:
+    found = finding(wanting("x.pt"), unusable("vae/x.pt", PAGE))
+
+    assert (found.state, found.hint) == (ReferenceState.MISSING, None)
+    assert fetchable(found) == (found,)
+
+
+def test_a_file_that_is_too_short_and_left_alone_is_no_model() -> None:
+    found = finding(wanting("x.pt"), unusable("loras/x.pt", CUT))
+
+    assert (found.state, code(found)) == (ReferenceState.MISSING, Hint.DAMAGED)
+    assert fetchable(found) == ()
+
+
+def test_a_file_that_is_too_short_and_written_to_is_arriving_and_says_how_to_tell() -> None:
+    found = finding(wanting("x.pt"), replace(unusable("loras/x.pt", CUT), written=True))
+
+    assert (found.state, code(found)) == (ReferenceState.ARRIVING, Hint.INCOMPLETE)
+    assert found.in_place
+    assert found.hint is not None
+    assert found.hint.remedy == CUT.remedy

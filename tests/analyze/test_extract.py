@@ -133,6 +133,9 @@ def test_a_declaration_cannot_lead_out_of_the_model_folders(directory: object) -
         ("(embedding:bad-hands-5.pt:1.2), x", ["bad-hands-5.pt"]),
         ("good\nembedding:sub/deep", ["sub/deep"]),
         ("noembedding:here", []),
+        ("a embedding:esc\\(v2\\), b", ["esc(v2)"]),
+        ("embedding:br[v1] [embedding:from]", ["br[v1]", "from"]),
+        ("{embedding:Cap|embedding:low} x", ["Cap", "low"]),
     ],
 )
 def test_embeddings_are_found_in_prompts(text: str, names: list[str]) -> None:

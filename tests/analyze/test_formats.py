@@ -100,7 +100,7 @@ def test_such_a_value_beside_a_name_leaves_the_name(stray: str) -> None:
 def test_half_a_character_in_a_name_does_not_get_into_a_report() -> None:
     content = read_bytes(json.dumps(GRAPH).replace("v.safe", "\\ud800v.safe").encode())
 
-    assert [each.name.encode() for each in content.references] == [b"?v.safetensors"]
+    assert [each.name.encode() for each in content.references] == ["\ufffdv.safetensors".encode()]
 
 
 def test_the_last_of_two_equal_keys_counts() -> None:
@@ -321,3 +321,22 @@ def test_an_endless_name_in_a_prompt_is_cut() -> None:
     (found,) = read(graph(node(1, "CLIPTextEncode", "embedding:" * 100_000))).references
 
     assert len(found.name) < 256
+
+
+def test_a_broken_text_in_a_picture_is_called_so_and_what_was_read_instead_is_told() -> None:
+    prompt = json.dumps({"1": {"class_type": "VAELoader", "inputs": {"vae_name": "a.pt"}}})
+    broken = text_chunk("workflow", "{")
+    alone = read_workflow(BytesIO(png(broken)), "a.png", SHIPPED, Limits(), findings=True)
+    both = read_workflow(
+        BytesIO(png(broken, text_chunk("prompt", prompt))),
+        "a.png",
+        SHIPPED,
+        Limits(),
+        findings=True,
+    )
+
+    assert alone.trouble is not None
+    assert alone.trouble.cause.startswith("The workflow in the png file is no JSON")
+    (told,) = both.findings
+    assert (both.taken, told.code) == ("prompt", "broken-text")
+    assert "The prompt beside it was read in its place." in told.message

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comfywatchman.analyze.formats import Limits, read_in_memory
 from comfywatchman.analyze.jsontext import (
     repaired,
     with_finite_numbers,
     without_extremes,
     without_long_texts,
 )
+from comfywatchman.parsing.tables import shipped_tables
 
 LONG = 3 << 20
 
@@ -25,9 +28,9 @@ LONG = 3 << 20
         (b'{"a":NaN}', b'{"a":null}'),
         (b"[-Infinity, Infinity]", b"[null     , null    ]"),
         (b'["a NaN b", "NaN.pt"]', b'["a NaN b", "NaN.pt"]'),
-        (b'["\\ud800x", "\\ud83d\\ude00"]', b'["\\u003fx", "\\ud83d\\ude00"]'),
+        (b'["\\ud800x", "\\ud83d\\ude00"]', b'["\\ufffdx", "\\ud83d\\ude00"]'),
         (b'["\\\\ud800"]', b'["\\\\ud800"]'),  # a backslash and a word
-        (b'["\xff"]', b'["?"]'),
+        (b'["\xff"]', b'["\x7f"]'),
         (b"\xef\xbb\xbf[]", b"[]"),
     ],
 )
@@ -64,7 +67,28 @@ def test_extreme_numbers_lose_their_size_and_nothing_else() -> None:
 
     assert (read["text"], read["n"], len(read["numbers"])) == ("v1e300, e308", 7, 40_000)
     assert read["numbers"][:4] == [1.0, -1.5, 5.0, 2.5]
-    assert len(without_extremes(data)) == len(data)
+
+
+@pytest.mark.parametrize(
+    "number", ["1e308", "1E+0308", "-1e00308", "1e289", "4.9e-324", "1e-0000310", "12345e285"]
+)
+@pytest.mark.parametrize(
+    "place",
+    [
+        '{"nodes": [{"id": 1, "type": "X", "widgets_values": [%s"a.pt"]}], "links": []}',
+        '{"nodes": [{"id": 1, "type": "X", "mode": [%s 0]}], "links": []}',
+        '{"nodes": [], "links": [%s[1]]}',
+        '{"1": {"class_type": "X", "inputs": {"x": [%s 1]}}}',
+    ],
+)
+def test_no_spelling_of_an_extreme_number_takes_long(number: str, place: str) -> None:
+    data = (place % (f"{number}," * 100_000)).encode()
+    began = time.process_time()
+
+    content = read_in_memory(data, "w.json", shipped_tables(), Limits(), findings=True)
+
+    assert content.trouble is None
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize("piece", ["A rainy street. ", "雨の街。\U0001f327", "QUJD/+", "x\\n\\\\"])
@@ -89,3 +113,11 @@ def test_long_lists_are_no_long_texts(numbers: str) -> None:
 def test_what_is_left_out_must_be_sound() -> None:
     with pytest.raises(msgspec.DecodeError):
         without_long_texts(b'["first", ' + b"no text at all, " * (LONG // 16) + b'"last"]')
+
+
+def test_a_place_in_a_text_is_counted_in_characters_as_an_editor_counts_them() -> None:
+    data = '{\n  "ä€𝄞": nope}'.encode()
+    trouble = read_in_memory(data, "w.json", shipped_tables(), Limits()).trouble
+
+    assert trouble is not None
+    assert "(line 2, column 11)" in trouble.cause

@@ -203,6 +203,15 @@ UNUSUAL = {
         SEGMENT, element(CLUSTER, BLOCK, unknown=True), tag(b"WORKFLOW", WORKFLOW), unknown=True),
     "webm, tags behind": EBML
         + element(SEGMENT, element(CLUSTER, BLOCK * 9), tag(b"workflow", WORKFLOW)),
+    "webm, name behind its text": EBML + element(SEGMENT, element(b"\x12\x54\xc3\x67", element(
+        b"\x73\x73", element(
+            b"\x67\xc8", element(b"\x44\x87", WORKFLOW), element(b"\x45\xa3", b"WORKFLOW"))))),
+    "webm, film cut off": (EBML
+        + element(SEGMENT, tag(b"workflow", WORKFLOW), element(CLUSTER, BLOCK * 9)))[:-99],
+    "svg, other metadata before": b'<svg><metadata id="m"><rdf:RDF></rdf:RDF></metadata><metadata>'
+        b"<![CDATA[{\"workflow\":" + WORKFLOW + b"}]]></metadata></svg>",
+    "svg, prefix and numbers": b"<svg:svg><svg:metadata>{&#34;workflow&#34;:"
+        + WORKFLOW.replace(b'"', b"&#34;") + b"}</svg:metadata></svg:svg>",
     "svg, cdata": b'<?xml version="1.0"?>\n<!-- x --><svg xmlns="x"><metadata><![CDATA[{"workflow":'
         + WORKFLOW + b"}]]></metadata><path/></svg>",
     "svg, escaped": b'\xef\xbb\xbf<svg><metadata id="m">{&quot;workflow&quot;:'
@@ -322,6 +331,7 @@ LIES: dict[str, bytes] = {
     "id3 frame": id3(3, b"TXXX" + BIG + b"\0\0" + b"x" * 20),
     "webm element": EBML + element(SEGMENT) [:4] + b"\x08\xff\xff\xff\xff",
     "webm tag": EBML + element(SEGMENT, b"\x12\x54\xc3\x67\x9f" + bytes(3)),
+    "svg metadata": b'<svg><metadata>{"workflow":' + WORKFLOW,
     "glb chunk": b"glTF" + struct.pack("<III", 2, 99, 0x7FFFFFFF) + b"JSON{}",
     "glb header": b"glTF" + struct.pack("<III", 2, 22, 2) + b"JSON{]",
     "safetensors header": struct.pack("<Q", 0x7FFFFFFF) + b"{}",

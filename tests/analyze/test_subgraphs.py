@@ -208,6 +208,61 @@ def test_a_group_node_whose_values_do_not_fit_keeps_the_inner_ones() -> None:
     assert named(workflow) == [("text_encoders", INNER)]
 
 
+def converted(name: str, **more: object) -> Json:
+    return {"name": name, "type": "COMBO", "link": None, "widget": {"name": name}, **more}
+
+
+def test_a_widget_inside_a_group_node_that_became_a_socket_has_no_value_outside() -> None:
+    text = node(-1, "CLIPTextEncode", "hello", inputs=[converted("text")])
+    sampler = node(-1, "KSampler", 1, "fixed", 20, inputs=[converted("seed")])
+    inside = [node(-1, "VAELoader", "v.sft"), text, sampler, node(-1, "CLIPLoader", INNER, "sd3")]
+    workflow = graph(
+        node(4, "workflow>Mine", "w.sft", 30, OUTER, "flux"),
+        extra={"groupNodes": {"Mine": {"nodes": inside}}},
+    )
+
+    assert named(workflow) == [("vae", "w.sft"), ("text_encoders", OUTER)]
+
+
+def test_a_link_inside_a_group_node_is_followed() -> None:
+    inside = {
+        "nodes": [
+            node(-1, "PrimitiveNode", "p.sft", "fixed"),
+            node(-1, "VAELoader", "v.sft", inputs=[converted("vae_name", link=77)]),
+        ],
+        "links": [[0, 0, 1, 0, 5, "COMBO"]],
+    }
+    workflow = graph(node(4, "workflow>Mine"), extra={"groupNodes": {"Mine": inside}})
+
+    assert named(workflow) == [("vae", "p.sft")]
+
+
+def test_a_link_into_a_group_node_is_followed() -> None:
+    inside = {"nodes": [node(-1, "VAELoader", "v.sft"), node(-1, "VAELoader", "u.sft")]}
+    linked = [converted("vae_name", link=1), converted("VAELoader vae_name", link=2)]
+    workflow = graph(
+        node(4, "workflow>Mine", inputs=linked),
+        node(5, "PrimitiveNode", "first.sft"),
+        node(6, "PrimitiveNode", "second.sft"),
+        links=[[1, 5, 0, 4, 0, "COMBO"], [2, 6, 0, 4, 1, "COMBO"]],
+        extra={"groupNodes": {"Mine": inside}},
+    )
+
+    assert named(workflow) == [("vae", "first.sft"), ("vae", "second.sft")]
+
+
+@pytest.mark.parametrize(
+    "links", [7, [7], [[0]], [["a", 0, 1, 0]], [[0, 0, 9, 9]], [[0, 0, 0, 0]], [[-1, 0, 1, 0]]]
+)
+def test_links_of_a_group_node_that_are_none_cost_nothing(links: object) -> None:
+    inside = {"nodes": [node(-1, "VAELoader", "v.sft", inputs=[converted("vae_name")])]}
+    workflow = graph(
+        node(4, "workflow>Mine"), extra={"groupNodes": {"Mine": {**inside, "links": links}}}
+    )
+
+    assert [name for _, name in named(workflow)] in (["v.sft"], [])
+
+
 def test_a_value_that_another_node_computes_is_dynamic() -> None:
     workflow = graph(
         loader(1, "stale.safetensors", link=5),

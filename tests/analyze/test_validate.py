@@ -94,11 +94,88 @@ def test_nobody_looks_unless_asked() -> None:
             graph(node(1, "S"), **with_subgraphs(definition("S", node(2, "X"), node(2, "X")))),
             ("duplicate-id", "/definitions/subgraphs/0/nodes/1/id"),
         ),
+        (graph(node(2, "X"), node("2", "Y")), ("duplicate-id", "/nodes/1/id")),
+        (
+            graph(node(1, "X"), node(2, "Y"), links=[[4, 1, 0, 2, 0, "X"], [4, 1, 0, 2, 0, "X"]]),
+            ("duplicate-id", "/links/1"),
+        ),
+        (
+            graph(node(1, "S"), **with_subgraphs(definition("S"), definition("S"))),
+            ("duplicate-id", "/definitions/subgraphs/1/id"),
+        ),
+        (
+            graph(
+                node(1, "X"),
+                node(2, "Y", inputs=[{"name": "a", "link": 4}]),
+                links=[[4, 1, 0, 2, 7, "X"]],
+            ),
+            ("dangling-link", "/links/0"),
+        ),
+        (
+            graph(
+                node(1, "S"),
+                **with_subgraphs({**definition("S"), "inputs": [{"name": "a", "linkIds": [9]}]}),
+            ),
+            ("dangling-link", "/definitions/subgraphs/0/inputs/0/linkIds/0"),
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(workflow: Json, found: tuple[str, str]) -> None:
     assert places(workflow) == [found]
     at(workflow, found[1])
+
+
+def test_a_declared_model_is_stale_where_links_or_the_host_select_another() -> None:
+    declared = {"models": [{"name": "old.pt"}]}
+    loader = node(3, "VAELoader", "old.pt", inputs=[socket("vae_name", 1)], properties=declared)
+    inner = definition("S", loader, links=[from_input(1, 0, 3)], inputs=["vae_name"])
+    given = node(2, "PrimitiveNode", "new.pt")
+
+    hosted = [
+        graph(node(1, "S", chosen), **with_subgraphs(inner)) for chosen in ("new.pt", "old.pt")
+    ]
+    linked = graph(given, loader, links=[[1, 2, 0, 3, 0, "COMBO"]])
+    both = graph(node(1, "S", "new.pt"), node(2, "S", "old.pt"), **with_subgraphs(inner))
+
+    stale = ("stale-model", "/definitions/subgraphs/0/nodes/0/properties/models/0")
+    assert [places(each) for each in hosted] == [[stale], []]
+    assert places(linked) == [("stale-model", "/nodes/1/properties/models/0")]
+    assert places(both) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"nodes": [%s], "nodes": [], "links": [], "version": 1}', "/nodes"),
+        (
+            '{"nodes": [{"id": 1, "type": "X"}], "version": 1, "x": {"nodes": [%s], "nodes": []}}',
+            "/x/nodes",
+        ),
+        (
+            '{"nodes": [{"id": 1, "type": "X", "widgets_values": [%s], "widgets_values": []}],'
+            ' "version": 1}',
+            "/nodes/0/widgets_values",
+        ),
+        ('{"1": {"class_type": "X", "inputs": {"a": [%s]}}, "1": {"class_type": "Y"}}', "/1"),
+        ('{"1": {"class_type": "X", "inputs": {"a": [%s]}, "inputs": {}}}', "/1/inputs"),
+    ],
+)
+def test_a_key_that_an_object_has_twice_is_told_and_what_is_lost_is_looked_at(
+    text: str, key: str
+) -> None:
+    def told(inside: str) -> list[tuple[str, str]]:
+        source = BytesIO((text % inside).encode())
+        content = read_workflow(source, "w.json", SHIPPED, Limits(), findings=True)
+        return [(each.code, each.pointer) for each in content.findings]
+
+    assert told("") == [("duplicate-key", key)]
+    assert told(f'"{TOKEN}"') == [("duplicate-key", key), ("secret", key)]
+
+
+def test_node_templates_need_no_version() -> None:
+    clipboard = json.dumps({"nodes": [node(0, "VAELoader", "a.pt")], "links": []})
+
+    assert places({"templates": [{"name": "mine", "data": clipboard}]}) == []
 
 
 def test_a_model_that_a_widget_selects_is_not_stale() -> None:
@@ -131,6 +208,79 @@ def test_a_token_is_found_and_never_repeated(text: str) -> None:
     assert not any(part in found.message for part in text.split() if len(part) > 14)
 
 
+ANYWHERE = {
+    "title": ({"nodes": [{**node(1, "X"), "title": TOKEN}]}, "/nodes/0/title"),
+    "property": (
+        {"nodes": [node(1, "X", properties={"api_key": TOKEN})]},
+        "/nodes/0/properties/api_key",
+    ),
+    "group": ({"groups": [{"title": TOKEN}]}, "/groups/0/title"),
+    "top": ({"my_token": TOKEN}, "/my_token"),
+    "config": ({"config": {"a": [TOKEN]}}, "/config/a/0"),
+    "top model": (
+        {"models": [{"name": "a", "url": f"https://x.org/?token={KEY}"}]},
+        "/models/0/url",
+    ),
+    "description": (
+        with_subgraphs({**definition("S"), "description": TOKEN}),
+        "/definitions/subgraphs/0/description",
+    ),
+    "stale named value": (
+        {"nodes": [node(1, "X", "a", widgets_values_named={"api_key": TOKEN})]},
+        "/nodes/0/widgets_values_named/api_key",
+    ),
+    "default of an input": (
+        {"nodes": [node(1, "X", inputs=[{"name": "a", "link": None, "default": TOKEN}])]},
+        "/nodes/0/inputs/0/default",
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "pointer"), ANYWHERE.values(), ids=ANYWHERE)
+def test_a_token_is_found_wherever_it_stands_and_once(part: Json, pointer: str) -> None:
+    workflow = {**graph(node(1, "X")), **part}
+
+    assert places(workflow) == [("secret", pointer)]
+    at(workflow, pointer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gho_" + "aB3" * 12, "glpat-" + "aB3" * 8, "AKIA" + "ABCDEFGH" * 2, "sk_" + "0a" * 24,
+        "xoxb-123456789012-1234567890123-" + "aB3" * 8, "r8_" + "aB3" * 13,
+        "-----BEGIN RSA PRIVATE KEY-----\nMII", "1234567890:AA" + "aB3" * 12,
+        "https://discord.com/api/webhooks/123456789012345678/" + "aB3" * 22,
+        "api_org_" + "aB" * 17,
+    ],
+)  # fmt: skip
+def test_tokens_of_many_services_are_known_by_their_form(text: str) -> None:
+    assert places(graph(node(1, "X", text))) == [("secret", "/nodes/0/widgets_values/0")]
+    assert places({"1": {"class_type": "X", "inputs": {"a": text}}}) == [("secret", "/1/inputs/a")]
+
+
+def test_a_password_may_be_short() -> None:
+    inputs = [{"name": "password", "link": None, "widget": {"name": "password"}}]
+
+    assert places(graph(node(1, "X", "hunter2", inputs=inputs))) == [
+        ("secret", "/nodes/0/widgets_values/0")
+    ]
+    assert places({"1": {"class_type": "X", "inputs": {"password": "hunter2"}}}) == [
+        ("secret", "/1/inputs/password")
+    ]
+
+
+def test_a_key_in_a_list_of_a_node_that_fetches_from_civitai_is_one() -> None:
+    assert places(graph(node(1, "CivitAI_Lora_Loader", "1", "2", KEY))) == [
+        ("secret", "/nodes/0/widgets_values/2")
+    ]
+
+
+@pytest.mark.parametrize("text", [f"monkey: {KEY}", "keyframe " + KEY, "task-" + "abc" * 9])
+def test_words_that_hold_those_letters_are_no_secrets(text: str) -> None:
+    assert places(graph(node(1, "X", text))) == []
+
+
 def test_an_opaque_text_in_a_field_for_keys_is_a_secret() -> None:
     prompt = {"1": {"class_type": "X", "inputs": {"civitai_api_key": KEY, "note": KEY}}}
     named = graph({**node(1, "X"), "widgets_values": {"api_key": KEY, "seed": 5}})
@@ -161,3 +311,16 @@ def test_a_text_made_to_be_slow_to_search_is_not() -> None:
     slow += ["a://" * 200_000 + "@", "Bearer " + " " * 500_000, "?token=" * 100_000]
     for text in slow:
         findings(graph(node(1, "X", text)))
+
+
+def test_a_finding_says_which_node_it_is_about() -> None:
+    saved = findings(graph(node(7, "Noted", TOKEN), node(7, "Other")))
+    (queued,) = findings({"12": {"class_type": "X", "inputs": {"a": ["99", 0]}}})
+    (nowhere,) = findings({**graph(node(1, "X")), "extra": {"token": TOKEN}})
+
+    assert [(each.code, each.node, each.node_type) for each in saved] == [
+        ("duplicate-id", "7", "Other"),
+        ("secret", "7", "Noted"),
+    ]
+    assert (queued.node, queued.node_type) == ("12", "X")
+    assert (nowhere.node, nowhere.node_type) == (None, None)

@@ -58,7 +58,7 @@ def test_equal_files_are_found_and_nothing_is_changed(shell: Shell, tree: Tree) 
     assert first.stat().st_ino != second.stat().st_ino
     assert audit(tree) == []
     words = shell("inventory", "duplicates")
-    assert f"1 groups of equal files, {SIZE:,} bytes on disk more than once" in words.err
+    assert f"1 group of equal files, {SIZE:,} bytes on disk more than once" in words.err
     assert str(second) in words.out
 
 
@@ -134,10 +134,10 @@ def test_without_a_word_of_consent_nothing_is_linked(
     first, second = twice(tree)
     told = shell("inventory", "duplicates", "--link", "hard", *more)
 
-    assert told.status == 0
+    assert told.status == (0 if more else 2)
     assert first.stat().st_ino != second.stat().st_ino
     assert ("--yes" in told.err) == (more == [])
-    assert "keep" in told.out
+    assert ("keep" in told.out) == (more != [])
 
 
 def test_both_files_are_read_right_before_the_link_and_not_believed(

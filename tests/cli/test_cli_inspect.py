@@ -209,3 +209,10 @@ def test_what_another_program_says_of_a_file_is_told_as_a_claim(shell: Shell, tr
     assert f"lora-manager: {good} (claimed, not measured)" in words
     assert [claim["verdict"] for claim in confirmed["claims"]] == ["confirmed"]
     assert [claim["verdict"] for claim in refuted["claims"]] == ["refuted"]
+
+
+def test_a_workflow_is_told_to_be_one_for_another_command(shell: Shell, tree: Tree) -> None:
+    file = tree.base / "w.json"
+    file.write_text('{"nodes": []}')
+
+    assert f"comfywatchman analyze {file}" in " ".join(shell("inspect", file).out.split())

@@ -31,9 +31,10 @@ SUMMARY = {
 ADDED = {
     "workflow": {"taken", "findings"},
     "reference": {"nodes", "spelling", "found_in", "hint", "shadows", "error"},
-    "candidate": {"page"},
+    "candidate": {"page", "size_about", "error", "replacement"},
     "node_type": {"active", "disabled", "loaded", "nodes", "outdated", "packs", "told"},
-    "summary": {"ambiguous", "elsewhere", "misspelled", "arriving", "errors"},
+    "summary": {"ambiguous", "elsewhere", "misspelled", "arriving", "errors"}
+    | {"autodownload", "dynamic", "inactive", "not_workflows"},
 }
 """What this program adds to the contract: additions are welcome, and a test for each is not too
 much.
@@ -107,7 +108,7 @@ def test_the_report_has_the_keys_of_the_contract(report: dict[str, Json]) -> Non
         for candidate in reference["candidates"]:
             assert set(candidate) == CANDIDATE | ADDED["candidate"]
     for remark in (*good["findings"], *broken["findings"]):
-        assert set(remark) == {"code", "severity", "pointer", "message"}
+        assert set(remark) == {"code", "severity", "pointer", "message", "node", "node_type"}
     for node in good["node_types"]:
         assert set(node) == {"type", "state", "count", "pack"} | ADDED["node_type"]
 

@@ -159,7 +159,7 @@ def test_an_error_in_a_file_is_told_on_stderr_too_and_changes_no_status(
     assert told.status == 0
     assert told.json["summary"]["errors"] == 1
     assert "warning: 1 error in the files themselves:" in told.err
-    assert "told.json /nodes/1/widgets_values/0" in told.err
+    assert "told.json node 2 (Note), /nodes/1/widgets_values/0" in told.err
 
 
 def test_what_is_only_odd_in_a_file_is_told_in_the_report_alone(shell: Shell, tree: Tree) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from comfywatchman.demo.hub import Hub
 from comfywatchman.demo.weights import weights, weights_sha256
 from tests.cli.shell import Shell
@@ -166,3 +168,26 @@ def test_without_a_comfyui_there_is_no_inventory(shell: Shell, tree: Tree) -> No
     code, _, remedy = told.the_error()
     assert (told.status, code) == (2, "comfyui-not-found")
     assert "comfyui_root" in remedy
+
+
+# -- what is asked for in vain, and what cannot be read
+
+
+def test_a_folder_that_comfyui_does_not_have_is_told_with_the_nearest(
+    shell: Shell, tree: Tree
+) -> None:
+    put(tree, "unet/b.gguf")
+
+    for arguments in (["list"], ["verify"], ["unused"]):
+        told = shell("inventory", *arguments, "--folder", "lora")
+        assert told.status == 2
+        assert "the nearest is loras" in told.err
+    assert "diffusion_models/b.gguf" in shell("inventory", "list", "--folder", "unet").out
+
+
+@pytest.mark.parametrize("group", ["inventory", "config"])
+def test_what_is_no_command_of_a_group_is_told_as_such(shell: Shell, group: str) -> None:
+    told = shell(group, "bogus")
+
+    assert told.status == 2
+    assert "No such command 'bogus'." in told.err

@@ -36,7 +36,7 @@ def test_the_first_sweep_finds_everything_and_the_second_nothing_new(
     assert first.json["workflows"]["added"] == [str(wish)]
     assert first.json["by_daemon"] is False
     assert again.out == ""
-    assert "Swept 1 model files and 0 workflows" in again.err
+    assert "Swept 1 model file and 0 workflows" in again.err
     assert "nothing changed" in again.err
 
 

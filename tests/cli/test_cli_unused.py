@@ -36,7 +36,7 @@ def test_what_no_workflow_names_is_listed_with_sizes_the_largest_first(
     assert names(found) == ["large.safetensors", "small.safetensors"]
     assert [row["folder"] for row in found["models"]] == ["checkpoints", "loras"]
     assert (found["bytes"], found["workflows"]) == (7000, 1)
-    assert "2 files, 7,000 bytes, that none of 1 workflows names." in words.err
+    assert "2 files, 7,000 bytes, that none of 1 workflow names." in words.err
     assert str(tree.workflows) in words.err
     assert "Nothing was removed." in words.err
     assert names(unused(shell, "--folder", "loras")) == ["small.safetensors"]

@@ -186,7 +186,7 @@ def test_ctrl_c_keeps_what_is_done(shell: Shell, tree: Tree) -> None:
 
     assert process.returncode == 130, (out, err)
     assert b"Traceback" not in err
-    assert b"1 files" in err
+    assert b"1 file," in err
     rows = {row["name"]: row["sha256"] for row in shell("inventory", "--json").json["models"]}
     assert rows == {"a.safetensors": digest(first), "z.safetensors": None}
 

@@ -100,6 +100,48 @@ def test_a_new_file_goes_to_the_directory_that_templates_name(
     assert folder.write_root == comfyui / "models" / directory
 
 
+def test_a_new_file_goes_to_the_first_directory_as_comfyui_has_it_where_that_is_there(
+    comfyui: Path,
+) -> None:
+    (comfyui / "models/unet").mkdir(parents=True)
+    (comfyui / "models/clip").mkdir()
+
+    folders = read_layout(comfyui).folders
+
+    assert folders.folder("diffusion_models").write_root == comfyui / "models/unet"
+    assert folders.folder("text_encoders").write_root == comfyui / "models/text_encoders"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [
+        ("a:\n\tloras: x\n", 2, "no valid YAML"),
+        ("a:\n  vae: y\n  loras: [x, y]\n", 3, "'loras' of section 'a' is no text"),
+        ("a:\n  base_path: 5\n  loras: x\n", 2, "base_path of section 'a' is no text"),
+        ("a:\n  loras: >\n    one\n    two\n", 2, "are joined to one path, 'one two'"),
+        ("a:\n  loras: one\n    two\n", 2, "are joined to one path, 'one two'"),
+        ("\na: x\n", 2, "section 'a' holds no keys"),
+    ],
+)
+def test_what_is_wrong_in_the_extra_file_is_told_with_its_line(
+    comfyui: Path, text: str, line: int, word: str
+) -> None:
+    file = comfyui / "extra_model_paths.yaml"
+    file.write_text(text)
+
+    (told,) = read_layout(comfyui).troubles
+
+    assert told.cause.startswith(f"{file}, line {line}: ")
+    assert word in told.cause
+    assert told.remedy
+
+
+def test_lines_behind_a_bar_are_paths_and_a_blank_in_one_is_no_mistake(comfyui: Path) -> None:
+    layout = with_extra(comfyui, "a:\n  loras: |\n    one two\n    three\n  vae: my vae\n")
+
+    assert layout.troubles == ()
+
+
 def test_a_default_section_takes_new_files_and_the_last_path_read_comes_first(
     comfyui: Path,
 ) -> None:

@@ -194,6 +194,16 @@ def test_a_type_that_the_installed_version_of_its_pack_lacks_is_missing_and_that
     assert (found.state, found.outdated) == (MISSING, True)
 
 
+def test_a_pack_that_cannot_be_read_does_not_hide_the_one_to_switch_on() -> None:
+    packs = [pack("fancy", enabled=False), pack("broken", complete=False)]
+
+    assert (stands(Facts(packs, PYTHON)).state, stands(Facts(packs, PYTHON)).disabled) == (
+        MISSING,
+        True,
+    )
+    assert stands(Facts(packs, {})).state is UNKNOWN
+
+
 def test_a_pack_that_is_switched_off_is_told_as_the_one_to_switch_on() -> None:
     off = [pack("fancy", enabled=False)]
 

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from comfywatchman.daemon.measuring import Manner
 from comfywatchman.disk.devices import Device, Kind
 from comfywatchman.disk.files import look
-from comfywatchman.domain.files import Folders
+from comfywatchman.domain.files import Folders, ShortHash
 from comfywatchman.domain.messages import ModelFound
 from comfywatchman.download.pace import Bandwidth
 from comfywatchman.state import hashes, models, workflows
@@ -116,6 +117,24 @@ def test_more_files_than_a_queue_holds_are_all_read(bench: Bench) -> None:
         bench.until(lambda: len(bench.measured()) >= len(paths))
 
     assert sorted(bench.measured()) == sorted(paths)
+
+
+def test_a_file_that_cannot_have_the_autov3_that_somebody_states_is_read_for_it_once(
+    bench: Bench,
+) -> None:
+    path = bench.put("embeddings/dream.safetensors", MIB)  # no header, so that there is none
+    with bench.running():
+        bench.indexed(path)
+        plain = finding("dream")
+        stated = replace(plain.reference, short_hashes=(ShortHash("AutoV3", "0123456789ab"),))
+        wanting = analysis("/wf/a.json", replace(plain, reference=stated))
+        bench.keeper.write(lambda c: workflows.save(c, wanting, None, 1.0))
+        bench.desk.ring("index")
+        bench.until(lambda: bench.measured().count(path) == 2)
+        other = bench.put("embeddings/other.safetensors", MIB)  # news, after which all is looked at
+        bench.indexed(other)
+
+    assert bench.measured() == [path, path, other]
 
 
 # -- names of one file

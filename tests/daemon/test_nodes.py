@@ -19,9 +19,10 @@ from comfywatchman.daemon.nodes import Nodes
 from comfywatchman.domain.errors import SettingsInvalid, WatchmanError, WrongAnswer
 from comfywatchman.domain.files import Measured
 from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
-from comfywatchman.domain.messages import ModelPlaced
+from comfywatchman.domain.messages import ModelPlaced, WorkflowAnalyzed
 from comfywatchman.domain.packs import NodeTypeState
 from comfywatchman.domain.references import Analysis, NodeTypeUse, WorkflowContent
+from comfywatchman.pipeline.desk import Outcome
 from comfywatchman.pipeline.node_types import Bookkeeping, StoredTypes
 from comfywatchman.state import workflows
 from tests.comfyui.packing import node_map, pack
@@ -85,6 +86,29 @@ def test_a_server_that_runs_teaches_a_loader_and_its_workflow_is_read_again(
     assert (nodes.up, nodes.serving) == (True, True)
     assert nodes.lessons.lines == (LINE,)
     assert office.waiting("analyze") == [AnalyzeWorkflow(WORKFLOW, Cause.LEARNED)]
+
+
+def test_a_workflow_that_was_being_read_while_a_server_taught_is_read_again_once(
+    office: Office, make: Callable[[str], Nodes], server: SmallComfyUI
+) -> None:
+    nodes = make(server.url)
+    nodes.look()
+    seen = [
+        WorkflowAnalyzed(
+            Analysis(path, "", WorkflowContent("json", "ui", node_types=(NodeTypeUse(kind, 1),))),
+            duration_seconds=0.5,
+        )
+        for path, kind in ((WORKFLOW, "Fancy Loader"), (Path("/wf/b.json"), "Other"))
+    ]
+
+    for event in seen:
+        nodes.observe(event)
+    assert office.waiting("analyze") == [AnalyzeWorkflow(WORKFLOW, Cause.LEARNED)]
+
+    office.desk.give_back(office.take("analyze"), Outcome())
+    for event in seen:
+        nodes.observe(event)
+    assert office.waiting("analyze") == []
 
 
 def test_what_was_learned_holds_for_the_next_process_without_a_server(

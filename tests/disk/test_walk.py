@@ -208,3 +208,15 @@ def test_names_that_are_no_utf8_or_hold_a_newline_are_listed(tmp_path: Path) -> 
     (tmp_path / odd).touch()
 
     assert listed(tmp_path) == {tmp_path: {odd}}
+
+
+def test_a_walk_of_a_part_of_a_tree_knows_the_way_that_leads_there(tmp_path: Path) -> None:
+    loras = tmp_path / "loras"
+    loras.mkdir()
+    (loras / "a").touch()
+    (loras / "loop").symlink_to("..")
+    inside = list(walk(loras / "loop", everything, within=tmp_path))
+    deeper = list(walk(loras / "loop" / "loras", everything, within=tmp_path))
+
+    assert (inside, deeper) == ([], [])
+    assert [one.directory for one in walk(loras, everything, within=tmp_path)] == [loras]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from comfywatchman.analyze.formats import Limits, read_workflow
 from comfywatchman.domain.references import WorkflowContent
 from comfywatchman.parsing.wire import Answer, Bounds
-from scripts.fuzz import MEDIA, Outcome, mutant, run, seeds
+from scripts.fuzz import MEDIA, Outcome, run, seeds
+from scripts.mutants import mutant
 from tests.analyze.building import SHIPPED
 
 NAMES = ("a.safetensors", "b.pt", "none", "On", "", "embedding:x", "<lora:y:1>", '{"a": "c.gguf"}')

@@ -88,12 +88,12 @@ def _compared(base: Path, roots: tuple[Path, ...], asked: str, order: random.Ran
 def test_of_the_two_directories_for_diffusion_models_the_file_in_unet_is_opened(
     tmp_path: Path,
 ) -> None:
-    """And a new one goes where templates say: into the directory with the folder's name."""
-    folders = read_layout(tmp_path).folders
+    """And a new one goes there, too, once that directory is there."""
     both = [tmp_path / "models" / name / "x.pt" for name in ("diffusion_models", "unet")]
     for size, path in enumerate(both):
         path.parent.mkdir(parents=True)
         path.write_bytes(bytes(size))
+    folders = read_layout(tmp_path).folders
     known = [ModelFile(path, stamp) for path in both if (stamp := look(path)) is not None]
     reference = ModelReference("diffusion_models", "x.pt", "x.pt", "1", "UNETLoader", "unet_name")
     content = WorkflowContent("json", "ui", references=(reference,))
@@ -102,4 +102,4 @@ def test_of_the_two_directories_for_diffusion_models_the_file_in_unet_is_opened(
 
     assert (found.path, found.shadows) == (both[1], (both[0],))
     write_root = folders.folder("diffusion_models").write_root
-    assert write_root == tmp_path / "models/diffusion_models"
+    assert write_root == tmp_path / "models/unet"

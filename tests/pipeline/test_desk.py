@@ -104,9 +104,9 @@ def test_bugs_are_told_and_in_the_end_the_job_is_set_aside(office: Office) -> No
     assert office.row(RESOLVE).state == jobs.SET_ASIDE
 
 
-def test_only_jobs_that_did_what_they_should_are_counted(keeper: Keeper, reader: Reader) -> None:
-    counted: list[str] = []
-    desk = Desk(keeper, reader, [], on_job=counted.append)
+def test_a_job_is_counted_once_it_ended_and_as_it_ended(keeper: Keeper, reader: Reader) -> None:
+    counted: list[tuple[str, str]] = []
+    desk = Desk(keeper, reader, [], on_job=lambda *told: counted.append(told))
     for outcome in (
         Outcome(trouble=TROUBLE),
         Outcome(interrupted=True),
@@ -118,7 +118,7 @@ def test_only_jobs_that_did_what_they_should_are_counted(keeper: Keeper, reader:
         assert row is not None
         desk.give_back(row, outcome)
 
-    assert counted == ["resolve"]
+    assert counted == [("resolve", "failed"), ("resolve", "done")]
 
 
 # -- telling

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,9 +70,11 @@ def test_a_file_that_changed_has_no_hash_any_more(office: Office, folders: Folde
 
 def test_a_walk_answers_the_same_questions(folders: Folders) -> None:
     path = lora(folders, "Straße.safetensors")
-    file = ModelFile(path, stamp(), sha256=HASH)
+    file = ModelFile(path, stamp(), sha256=HASH, after_sha256="9a" * 32)
     library = WalkedLibrary.of([file])
 
+    assert library.after_begins("9a" * 6) == [file]
+    assert library.after_begins("00" * 6) == []
     assert library.named("STRASSE.safetensors") == [file]
     assert library.stemmed("strasse") == [file]
     assert library.hashed(HASH) == library.hash_begins(HASH[:10]) == [file]
@@ -94,6 +98,58 @@ def test_a_missing_file_that_lies_on_disk_is_arriving(folders: Folders) -> None:
 
     (row,) = with_unindexed([finding("sub/x.safetensors")], folders)
     assert (row.state, row.path, row.size) == (ReferenceState.ARRIVING, path, 13)
+
+
+def at_rest(path: Path) -> Path:
+    """Make it look as if nobody had written to the file for an hour."""
+    os.utime(path, (time.time() - 3600, time.time() - 3600))
+    return path
+
+
+def test_a_whole_file_at_rest_that_no_walk_met_is_present(folders: Folders) -> None:
+    path = lora(folders, "up/x.safetensors")
+    put_model(lora(folders, "x.safetensors"))
+    path.parent.symlink_to(".")
+    at_rest(path)
+
+    assert rows(folders, finding("up/x.safetensors")) == [(ReferenceState.PRESENT, path)]
+
+
+def test_what_is_no_model_and_no_walk_met_is_damaged(folders: Folders) -> None:
+    path = lora(folders, "x.safetensors")
+    put_model(path, b"<!DOCTYPE html><html></html>")
+    at_rest(path)
+
+    (row,) = with_unindexed([finding("x.safetensors")], folders)
+    assert (row.state, row.damaged) == (ReferenceState.MISSING, True)
+
+
+def test_what_a_row_says_against_a_file_holds_while_nobody_writes_to_it(
+    office: Office, folders: Folders
+) -> None:
+    path = lora(folders, "x.safetensors")
+    seen = put_model(path, b"half of a model")
+    told = Trouble("model-incomplete", "It is cut.", "Wait.")
+    office.happens(ModelFound(path, seen.size, whole=False, stamp=seen, trouble=told))
+    with office.reader.connect() as connection:
+        waited, hasty = StoredLibrary(connection), StoredLibrary(connection, patience_seconds=60.0)
+        ((one,), (other,)) = waited.named(path.name), hasty.named(path.name)
+        Path(f"{path}.aria2").touch()
+        (fetched,) = waited.named(path.name)
+
+    assert (one.damaged, other.damaged, fetched.damaged) == (True, False, False)
+
+
+def test_a_directory_is_known_by_what_it_holds_and_in_other_case(folders: Folders) -> None:
+    inside = folders.models_root / "diffusers/Good/sub"
+    put_model(inside / "model_index.json", b"{}")
+    root, library = folders.models_root / "diffusers", WalkedLibrary.of(())
+
+    assert library.holds_directory(inside, "model_index.json")
+    assert not library.holds_directory(inside.parent, "model_index.json")
+    assert library.directory_like(root, "good/SUB") == "Good/sub"
+    assert library.directory_like(root, "bad/sub") is None
+    assert library.directory_like(root / "nowhere", "good") is None
 
 
 def test_a_file_that_is_nowhere_is_missing(folders: Folders) -> None:

@@ -32,7 +32,7 @@ from comfywatchman.domain.references import (
 from comfywatchman.download.room import Room
 from comfywatchman.pipeline.desk import Outcome
 from comfywatchman.pipeline.views import with_answers
-from comfywatchman.state import jobs, placed, workflows
+from comfywatchman.state import choices, jobs, placed
 from tests.disk.pickled import imported, state_dict, torch_zip
 from tests.pipeline.office import put_model, sha256
 from tests.pipeline.shop import BAD, GOOD, Bench, Shop, source, unavailable, url
@@ -230,7 +230,7 @@ def test_any_other_pickle_waits_for_a_person_and_is_not_fetched_twice(
     assert question.candidates == (source(content=content),)
     assert not bench.final.exists()
     assert [name.endswith(".part") for name in bench.names()] == [True]
-    (choice,) = bench.office.reader.read(workflows.open_choices)
+    (choice,) = bench.office.reader.read(choices.open_choices)
     assert choice.trouble == question.trouble
     bench.chosen = True
     chosen = bench.fetch(Shop({url(): content}), row=bench.row(source(content=content)))

@@ -26,7 +26,7 @@ from comfywatchman.domain.messages import (
 from comfywatchman.domain.references import Analysis, Finding, ReferenceState
 from comfywatchman.pipeline.desk import Outcome
 from comfywatchman.pipeline.record import INDEX, record
-from comfywatchman.state import hashes, jobs, models, workflows
+from comfywatchman.state import choices, hashes, jobs, models, workflows
 from comfywatchman.state.keeper import Connection
 from tests.pipeline.office import Office
 from tests.report.every_event import OFFER, TROUBLE
@@ -60,6 +60,42 @@ def _no_source() -> Outcome:
 
 def _did(*events: Event) -> Outcome:
     return Outcome(events)
+
+
+@pytest.mark.parametrize(("cause", "again"), [(Cause.CHANGED, 1), (Cause.ARRIVED, 0)])
+def test_an_analysis_that_saw_a_file_arrive_which_proves_to_be_none_is_made_once_more(
+    office: Office, cause: Cause, again: int
+) -> None:
+    office.happens(ModelFound(LORA, 10, whole=False, stamp=stamp(), trouble=TROUBLE))
+    arriving = replace(finding("x.safetensors", state=ReferenceState.ARRIVING), path=LORA)
+
+    office.happens(analyzed(A, arriving, cause=cause))
+
+    assert len(office.waiting("analyze")) == again
+
+
+def test_a_workflow_that_was_saved_while_it_was_looked_at_for_another_reason_is_news(
+    office: Office,
+) -> None:
+    office.happens(analyzed(A, HAS))
+    missing = replace(analyzed(A, WANTS, cause=Cause.REMOVED), stamp=stamp(mtime_ns=99))
+
+    office.happens(analyzed(A, WANTS, cause=Cause.REMOVED))
+    assert office.waiting("resolve") == []
+    office.happens(missing)
+
+    assert office.waiting("resolve") == [ResolveReference("loras", "x.safetensors")]
+
+
+def test_a_part_of_a_model_is_news_to_the_workflows_that_ask_for_another_part(
+    office: Office,
+) -> None:
+    office.happens(analyzed(A, finding("m-00001-of-00002.safetensors")))
+    path = Path("/m/loras/m-00002-of-00002.safetensors")
+
+    office.happens(ModelFound(path, 10, whole=True, stamp=stamp()))
+
+    assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
 
 
 def test_an_analysis_and_the_questions_it_gives_rise_to_are_stored_together(
@@ -182,17 +218,17 @@ def test_a_linked_model_keeps_the_hash_of_the_file_it_is_a_link_of(office: Offic
 
 def test_a_placed_model_answers_the_question_about_it(office: Office) -> None:
     office.happens(ReferenceAmbiguous("loras", "x.safetensors", (OFFER,), TROUBLE))
-    assert len(office.reader.read(workflows.open_choices)) == 1
+    assert len(office.reader.read(choices.open_choices)) == 1
 
     office.happens(placed())
-    assert office.reader.read(workflows.open_choices) == []
+    assert office.reader.read(choices.open_choices) == []
 
 
 def test_a_chosen_source_answers_the_question_and_is_fetched(office: Office) -> None:
     office.happens(ReferenceAmbiguous("loras", "x.safetensors", (OFFER,), TROUBLE))
     office.happens(ReferenceResolved("loras", "x.safetensors", (OFFER,)))
 
-    assert office.reader.read(workflows.open_choices) == []
+    assert office.reader.read(choices.open_choices) == []
     assert office.waiting("fetch") == [FetchModel("loras", "x.safetensors", (OFFER,))]
 
 
@@ -292,3 +328,47 @@ def test_an_overtaken_analysis_waits_for_the_one_that_is_running(office: Office)
 
     assert office.row(AnalyzeWorkflow(A)).state == jobs.WAITING
     assert office.take("analyze").job == AnalyzeWorkflow(A, Cause.ARRIVED)
+
+
+# -- what failed and is no matter any more
+
+
+def _failed(office: Office, name: str = "x.safetensors") -> str:
+    office.happens(analyzed(A, finding(name)))
+    office.desk.give_back(office.take("resolve"), _no_source())
+    return office.row(ResolveReference("loras", name)).state
+
+
+@pytest.mark.parametrize("state", [ReferenceState.PRESENT, ReferenceState.AMBIGUOUS])
+def test_a_search_that_failed_is_over_once_the_model_is_here(
+    office: Office, state: ReferenceState
+) -> None:
+    before = _failed(office)
+    office.happens(analyzed(A, finding("x.safetensors", state=state), cause=Cause.ARRIVED))
+
+    row = office.row(ResolveReference("loras", "x.safetensors"))
+    assert (before, row.state, row.trouble) == (jobs.FAILED, jobs.DONE, None)
+
+
+def test_a_search_that_failed_is_over_once_nobody_asks_for_the_model(office: Office) -> None:
+    _failed(office)
+    office.happens(analyzed(B, WANTS, cause=Cause.ARRIVED), WorkflowRemoved(A))
+    asked = office.row(ResolveReference("loras", "x.safetensors")).state
+    office.happens(analyzed(B, finding("y.safetensors")))
+
+    assert asked == jobs.FAILED
+    assert office.row(ResolveReference("loras", "x.safetensors")).state == jobs.DONE
+
+
+def test_a_search_that_failed_is_told_while_the_model_is_missing(office: Office) -> None:
+    _failed(office)
+    office.happens(analyzed(A, WANTS, cause=Cause.ARRIVED))
+
+    assert office.row(ResolveReference("loras", "x.safetensors")).state == jobs.FAILED
+
+
+def test_a_search_that_waits_is_over_once_the_model_is_here(office: Office) -> None:
+    office.happens(analyzed(A, WANTS))
+    office.happens(analyzed(A, HAS, cause=Cause.ARRIVED))
+
+    assert office.row(ResolveReference("loras", "x.safetensors")).state == jobs.DONE

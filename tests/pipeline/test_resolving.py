@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
-from comfywatchman.domain.errors import SourceUnavailable, WatchmanError
-from comfywatchman.domain.files import Folders
+from comfywatchman.domain.errors import Offline, SourceUnavailable, Trouble, WatchmanError
+from comfywatchman.domain.files import Folders, ShortHash
 from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, ResolveReference
 from comfywatchman.domain.messages import (
+    DownloadFailed,
     ReferenceAmbiguous,
     ReferenceResolved,
     ReferenceUnresolved,
@@ -24,10 +25,12 @@ from comfywatchman.pipeline.patience import Patience
 from comfywatchman.pipeline.resolving import Resolver
 from comfywatchman.pipeline.sweeping import found_model
 from comfywatchman.resolve.ranking import Auto
+from comfywatchman.state import choices
 from tests.pipeline.office import Office, put_model
 from tests.state.rows import HASH, OTHER_HASH, analysis, finding, says, stamp
 
 A = Path("/wf/a.json")
+TROUBLE = Trouble("choice-needed", "Several.", "Choose.")
 PROVEN = Candidate(
     "workflow", "https://hub.example/x", "x.safetensors", 10, HASH, Grade.B, ("Known.",)
 )
@@ -166,3 +169,95 @@ def test_a_model_that_came_meanwhile_is_not_asked_for(office: Office, folders: F
 
     assert outcome == Outcome(jobs=(AnalyzeWorkflow(A, Cause.ARRIVED),))
     assert shelf.asked == []
+
+
+# -- what a person chose
+
+
+def chosen_before(office: Office, offer: Candidate) -> None:
+    office.happens(ReferenceAmbiguous("loras", "x.safetensors", (offer,), TROUBLE))
+    office.happens(ReferenceResolved("loras", "x.safetensors", (offer,), chosen=True))
+
+
+def test_an_answer_is_remembered_and_nobody_is_asked_again(
+    office: Office, folders: Folders
+) -> None:
+    chosen_before(office, PROVEN)
+    shelf = Shelf()
+
+    outcome = resolve(office, folders, shelf)
+
+    assert outcome.events == (ReferenceResolved("loras", "x.safetensors", (PROVEN,), chosen=True),)
+    assert shelf.asked == []
+    assert office.reader.read(choices.open_choices) == []
+
+
+def test_an_answer_that_could_not_be_had_is_asked_for_again(
+    office: Office, folders: Folders
+) -> None:
+    chosen_before(office, PROVEN)
+    gone = Trouble("source-missing", "Gone.", "Look elsewhere.")
+    office.happens(DownloadFailed("loras", "x.safetensors", "civitai", gone))
+    shelf = Shelf()
+
+    resolve(office, folders, shelf)
+
+    assert len(shelf.asked) == 1
+
+
+def test_an_outage_does_not_take_an_answer_away(office: Office, folders: Folders) -> None:
+    chosen_before(office, PROVEN)
+    down = Trouble("source-unavailable", "Down.", "Wait.")
+    office.happens(DownloadFailed("loras", "x.safetensors", "civitai", down))
+    shelf = Shelf()
+
+    resolve(office, folders, shelf)
+
+    assert shelf.asked == []
+
+
+def test_other_bytes_that_a_workflow_wants_since_are_looked_for(
+    office: Office, folders: Folders
+) -> None:
+    chosen_before(office, PROVEN)
+    row = finding("x.safetensors", declared=(says("https://hub.example/y", OTHER_HASH),))
+    office.happens(WorkflowAnalyzed(analysis(A, row), 0.1, stamp=stamp()))
+    shelf = Shelf()
+
+    resolve(office, folders, shelf)
+
+    assert len(shelf.asked) == 1
+
+
+def test_hashes_that_texts_give_are_handed_over(office: Office, folders: Folders) -> None:
+    row = finding("x.safetensors")
+    told = (ShortHash("AutoV2", "0123456789"), ShortHash("AutoV1", "01234567"))
+    row = replace(row, reference=replace(row.reference, short_hashes=told))
+    office.happens(WorkflowAnalyzed(analysis(A, row), 0.1, stamp=stamp()))
+    shelf = Shelf()
+
+    resolve(office, folders, shelf)
+
+    assert shelf.asked[0].short_hashes == told
+
+
+def test_offline_is_told_and_not_tried_again_and_again(office: Office, folders: Folders) -> None:
+    shelf = Shelf(error=Offline("Offline: not asked is GET x.", remedy="Go on without."))
+
+    outcome = resolve(office, folders, shelf)
+
+    (event,) = outcome.events
+    assert isinstance(event, ReferenceUnresolved)
+    assert event.trouble.code == "offline"
+    assert outcome.retry_in is None
+
+
+def test_what_only_its_name_speaks_for_is_not_chosen_while_somebody_was_not_asked(
+    office: Office, folders: Folders
+) -> None:
+    by_name = replace(PROVEN, backend="civitai", grade=Grade.D)
+    offline = Shelf(error=Offline("Offline.", remedy="Go on without."), name="huggingface")
+
+    outcome = resolve(office, folders, Shelf([by_name], name="civitai"), offline)
+
+    assert not [event for event in outcome.events if isinstance(event, ReferenceResolved)]

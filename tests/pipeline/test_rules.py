@@ -35,6 +35,7 @@ CONSEQUENCES: dict[type[Event], list[Job]] = {
     messages.ModelFound: ARRIVED,
     messages.ModelIndexed: ARRIVED,
     messages.ModelPlaced: ARRIVED,
+    messages.ModelVerified: ARRIVED,
     messages.ModelRemoved: REMOVED,
     messages.ModelChanged: REMOVED,
     messages.ModelMoved: REMOVED,

@@ -263,3 +263,14 @@ def test_a_directory_that_may_not_be_read_is_told_and_removes_nothing(
 
     assert [where for where, _ in news.troubles] == [path.parent]
     assert list(news.found.removed()) == []
+
+
+def test_a_link_that_leads_back_up_is_no_directory_of_more_models(
+    office: Office, folders: Folders, models_tree: Tree
+) -> None:
+    put_model(lora(folders, "x.safetensors"))
+    loop = folders.models_root / "loras" / "loop"
+    loop.symlink_to("..")
+    news = sweep_tree(models_tree, office.reader, loop)
+
+    assert (news.files, list(news.found.added()), news.linked) == (0, [], ())

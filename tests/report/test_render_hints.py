@@ -108,7 +108,7 @@ def test_a_file_in_the_wrong_folder_is_told_with_what_to_do(render: Any) -> None
     assert "1 of 1 model not here" in text
     assert "It is in the folder vae." in text
     assert "Move it to loras." in text
-    assert "1 under another name" in text
+    assert "1 in another place or under another name" in text
     assert "comfywatchman fix" not in text
 
 
@@ -215,7 +215,8 @@ def test_oddities_of_the_file_come_after_its_models(render: Any) -> None:
 
 
 def test_the_text_is_not_flooded_with_oddities_but_tells_every_error() -> None:
-    text = said(to_text, remarks=(*[TWICE] * 15, *[SECRET] * 15))
+    odd = [replace(TWICE, message=f"Oddity {number}.") for number in range(15)]
+    text = said(to_text, remarks=(*odd, *[SECRET] * 15))
 
     assert text.count("duplicate-id") == 10
     assert "and 5 more in the file; --json tells them all" in text
@@ -241,3 +242,16 @@ def test_a_finding_with_a_stranger_s_key_in_its_place_stays_text(render: Any) ->
     assert "<script>" not in text.replace("\\<script\\>", "") or render is to_text
     assert "\x1b" not in text
     assert "\n# head" not in text
+
+
+@pytest.mark.parametrize("error", ["name-not-listed", "model-incomplete", "unsafe-name"])
+def test_what_no_file_under_the_name_would_mend_is_nothing_to_bring(error: str) -> None:
+    refused = Finding(
+        reference("x"), ReferenceState.MISSING, trouble=Trouble(error, "It is none.", "Select one.")
+    )
+    page = Trouble(Hint.DAMAGED.value, "It is a web page.", "Remove it.")
+    damaged = Finding(reference("x"), ReferenceState.MISSING, hint=page)
+
+    rows = report_of([analysis(refused, damaged)], False).workflows[0].references
+
+    assert [row.to_bring for row in rows] == [False, False]

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from comfywatchman.daemon.parts import Asking
 from comfywatchman.demo.hub import Hub
 from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.secrets import Secret
 from comfywatchman.net.asking import Net
 from comfywatchman.net.policy import HostToken, NetPolicy
+from comfywatchman.pipeline.questions import Asking
 from comfywatchman.resolve.backend import ask
 from comfywatchman.resolve.huggingface import HuggingFace
 from comfywatchman.resolve.known import WorkflowBackend

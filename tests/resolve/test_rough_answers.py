@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from comfywatchman.daemon.parts import Asking
 from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.errors import SourceUnavailable, WatchmanError, WrongAnswer
 from comfywatchman.net.asking import Net
 from comfywatchman.net.policy import NetPolicy
+from comfywatchman.pipeline.questions import Asking
 from comfywatchman.resolve.asking import MANY_BYTES
 from comfywatchman.resolve.civitai import Civitai
 from comfywatchman.resolve.civitai_search import CivitaiBackend

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from comfywatchman.domain.errors import FileUnreadable, RateLimited, Trouble
 from comfywatchman.domain.files import Measured, Reading
 from comfywatchman.domain.references import (
@@ -128,8 +130,10 @@ class SmallDaemon(Window, Commands):
                 path=str(WORKFLOW),
                 state="blocked",
                 references=2,
-                lacking=(f"loras/{EVIL}",),
+                lacking=(f"loras/{EVIL}", "vae/ae.safetensors"),
                 analyzed_at=NOW,
+                hints=(f"vae/ae.safetensors: Select {EVIL}.",),
+                secrets=2,
             ),
             WorkflowLine(
                 id="0" * 16,
@@ -175,7 +179,7 @@ class SmallDaemon(Window, Commands):
 
     def jobs(self, state: str | None, limit: int) -> Sequence[JobLine]:
         self.asked.append(("jobs", (state, limit)))
-        return [self._job(7)]
+        return [self._job(7), replace(self._job(8), state="waiting", not_before=NOW)]
 
     def job(self, job_id: int) -> JobLine | None:
         return self._job(job_id) if job_id == 7 else None

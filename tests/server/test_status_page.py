@@ -18,6 +18,7 @@ def _page() -> str:
         daemon.choices(),
         daemon.errors(5),
         troubles=daemon.models(None, 9, 0, troubles=True),
+        waiting=daemon.jobs("waiting", 9),
     )
 
 
@@ -78,3 +79,27 @@ def test_the_page_is_allowed_its_own_style_and_nothing_else() -> None:
 def test_the_page_of_a_daemon_that_has_nothing_yet_says_so() -> None:
     assert "None yet." in page(SmallDaemon(is_ready=False).status(), [], [], [], [])
     assert "The first sweep goes on." in page(SmallDaemon(is_ready=False).status(), [], [], [], [])
+
+
+def test_the_page_tells_secrets_what_to_select_and_what_waits() -> None:
+    tags = _Tags()
+    tags.feed(_page())
+
+    assert "2 secrets in the file" in tags.words
+    assert "vae/ae.safetensors: Select <script>" in tags.words
+    assert tags.words.count("vae/ae.safetensors") == 1
+    assert "tried again" in tags.words
+    assert tags.words.count("fetch loras/x") == 1
+
+
+def test_a_workflow_on_the_page_leads_to_its_report() -> None:
+    known = SmallDaemon().workflows()[0].id
+    with house() as at:
+        answer = at.ask("GET", f"/workflows/{known}")
+        nobody = at.ask("GET", "/workflows/ffffffffffffffff")
+
+    assert f'href="/workflows/{known}"' in _page()
+    assert (answer.status, nobody.status) == (200, 404)
+    assert b"Models of workflows" in answer.body
+    assert b"<script" not in answer.body
+    assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
 from comfywatchman.domain.messages import ReferenceAmbiguous
 from comfywatchman.domain.references import Analysis, ReferenceState
-from comfywatchman.state import workflows
+from comfywatchman.state import choices, promises, workflows
 from comfywatchman.state.keeper import Keeper, Reader
 from tests.state.rows import HASH, OTHER_HASH, TROUBLE, analysis, finding, says, stamp
 
@@ -122,8 +122,12 @@ def test_bytes_are_wanted_only_by_workflows_that_lack_them(keeper: Keeper, reade
     here = finding("x.safetensors", state=ReferenceState.PRESENT, declared=promised)
     save(keeper, analysis(A, finding("x.safetensors", declared=promised)), analysis(B, here))
 
-    assert reader.read(lambda c: workflows.wanting_bytes(c, HASH)) == [A]
-    assert reader.read(lambda c: workflows.wanting_bytes(c, OTHER_HASH)) == []
+    def lacking(digits: str) -> set[Path]:
+        return reader.read(lambda c: promises.promising(c, {digits}, lacking=True))
+
+    assert lacking(HASH) == {A}
+    assert lacking(OTHER_HASH) == set()
+    assert reader.read(lambda c: promises.promising(c, {HASH})) == {A, B}
 
 
 def test_all_that_workflows_say_about_a_model_is_gathered_in_a_stable_order(
@@ -177,23 +181,23 @@ def test_a_question_stays_until_it_is_settled(keeper: Keeper, reader: Reader) ->
     offers = (Candidate("catalog", "https://hub.example/x", "x.safetensors", 5, HASH, Grade.C),)
     for _ in range(2):
         event = ReferenceAmbiguous("loras", "x", offers, TROUBLE)
-        keeper.write(lambda c, event=event: workflows.ask(c, event, 7.0))  # type: ignore[misc]  # bound at once
+        keeper.write(lambda c, event=event: choices.ask(c, event, 7.0))  # type: ignore[misc]  # bound at once
 
-    asked = reader.read(workflows.open_choices)
+    asked = reader.read(choices.open_choices)
     assert [(each.folder, each.name, each.asked_at) for each in asked] == [("loras", "x", 7.0)]
     assert asked[0].candidates == offers
-    assert reader.read(lambda c: workflows.choice(c, "loras", "x")) == asked[0]
-    keeper.write(lambda c: workflows.settle_choice(c, "loras", "x"))
-    assert reader.read(workflows.open_choices) == []
+    assert reader.read(lambda c: choices.choice(c, "loras", "x")) == asked[0]
+    keeper.write(lambda c: choices.settle(c, "loras", "x"))
+    assert reader.read(choices.open_choices) == []
 
 
 def test_a_question_asked_again_offers_what_there_is_now(keeper: Keeper, reader: Reader) -> None:
     offers = [Candidate("catalog", f"https://hub.example/{n}", "x.safetensors") for n in (1, 2)]
     for number, offer in enumerate(offers):
         event = ReferenceAmbiguous("loras", "x", (offer,), TROUBLE)
-        keeper.write(lambda c, event=event, at=float(number): workflows.ask(c, event, at))  # type: ignore[misc]  # bound at once
+        keeper.write(lambda c, event=event, at=float(number): choices.ask(c, event, at))  # type: ignore[misc]  # bound at once
 
-    (asked,) = reader.read(workflows.open_choices)
+    (asked,) = reader.read(choices.open_choices)
     assert asked.candidates == (offers[1],)
     assert asked.asked_at == 0.0  # since then it waits for a person
 

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+KNOWN_PLACES = 'search_backends = ["workflow", "catalog"]\ncatalog.manager_list = ""'
+"""For the settings file."""
+
 LIMIT = 60.0
 """Seconds that anything waited for here may take."""
 
@@ -29,6 +32,8 @@ class Tree:
     hub_hosts: tuple[str, ...]
     settings: str = ""
     """Further lines for the settings file, tables and all."""
+    asking: str = KNOWN_PLACES
+    """Its first lines: who is asked. No test asks the real services."""
 
     def __post_init__(self) -> None:
         for directory in ("models/checkpoints", "models/loras", "user/default/workflows"):
@@ -67,7 +72,7 @@ class Tree:
         # A ComfyUI that runs on this machine is none of ours.
         nobody = "" if "[comfyui]" in self.settings else '[comfyui]\nurl = ""\n'
         self.config.write_text(
-            f'comfyui_root = "{self.root}"\n'
+            f'comfyui_root = "{self.root}"\n{self.asking}\n'
             f"[download]\n{lines}\n"
             f'[hubs.huggingface]\nendpoint = "{self.hub_url}"\n'
             f'[http]\nlisten = "127.0.0.1:0"\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 import requests
@@ -24,6 +25,10 @@ def shell(tree: Tree) -> Shell:
 def models(daemon: Daemon) -> dict[str, dict[str, object]]:
     found = requests.get(f"{daemon.url}/api/v1/models", timeout=10).json()["models"]
     return {row["name"]: row for row in found}
+
+
+def says(daemon: Daemon, digest: str) -> bool:
+    return models(daemon)["a.safetensors"].get("claimed_sha256") == digest
 
 
 def test_what_verify_reads_beside_a_daemon_is_taken_down_by_it(shell: Shell, tree: Tree) -> None:
@@ -78,6 +83,20 @@ def test_claims_are_taken_in_and_shown_as_claims(tree: Tree) -> None:
         row = models(daemon)["a.safetensors"]
 
     assert (row["sha256"], row["claimed_sha256"]) == (None, "ab" * 32)
+
+
+def test_a_sidecar_that_comes_later_is_taken_in_and_so_is_what_it_says_afterwards(
+    tree: Tree,
+) -> None:
+    tree.settings = UNMEASURED
+    tree.write_settings()
+    path = put(tree, "loras/a.safetensors")
+    with running(tree) as daemon:
+        daemon.when(lambda: models(daemon), what="the model noted")
+        for digest in ("ab" * 32, "cd" * 32):
+            claim = {"size": path.stat().st_size, "sha256": digest}
+            path.with_name("a.metadata.json").write_text(json.dumps(claim))
+            daemon.when(partial(says, daemon, digest), what="the claim")
 
 
 def test_the_thread_that_takes_care_is_one_of_those_that_are_watched(tree: Tree) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from comfywatchman.analyze.containers import sniff
 from comfywatchman.demo.hub import Hub
-from scripts.fuzz import mutant, seeds
+from scripts.fuzz import seeds
+from scripts.mutants import mutant
 from tests.stories.daemon import Daemon, Tree, running
 
 BATCH = 100

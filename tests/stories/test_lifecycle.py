@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from comfywatchman.demo.hub import Hub
+from comfywatchman.demo.weights import weights
 from tests.stories.daemon import LIMIT, Daemon, Tree, running, start
 from tests.stories.made import Want, drop, has
 from tests.stories.stage import Stage
@@ -259,6 +260,24 @@ def test_a_hangup_without_new_settings_changes_nothing(
     stage.ready(stage.drop("unchanged.json", stage.has("unchanged.safetensors")))
 
     assert count(stage, "daemon.ready") == before["daemon.ready"]
+
+
+def test_other_directories_in_extra_model_paths_are_watched_without_a_word(
+    stage: Stage, before: dict[str, int]
+) -> None:
+    """Somebody adds a directory while the daemon runs, and another one before a hangup."""
+    table = stage.tree.root / "extra_model_paths.yaml"
+    for hung_up, name in ((False, "shelf"), (True, "attic")):
+        model = stage.tree.base / name / f"{name}.safetensors"
+        model.parent.mkdir()
+        model.write_bytes(weights(name, 2000))
+        table.write_text(f"mine:\n  loras: {model.parent}\n")
+        if hung_up:
+            hang_up(stage.daemon)
+        stage.daemon.until("model.indexed", path=model)
+
+    table.unlink()
+    stage.daemon.when(lambda: count(stage, "daemon.ready") == before["daemon.ready"] + 3)
 
 
 UNUSABLE = {

@@ -105,9 +105,13 @@ def test_while_comfyui_works_models_are_not_read_and_afterwards_they_are(
     assert indexed["sha256"] == weights_sha256(path.name, 60 * MIB)
 
 
-def test_with_nothing_to_read_comfyui_is_left_alone(tmp_path: Path, comfyui: ComfyUI) -> None:
+def test_with_nothing_more_to_read_comfyui_is_left_alone(tmp_path: Path, comfyui: ComfyUI) -> None:
     tree = tree_with(tmp_path, f'[comfyui]\nurl = "{comfyui.url}"\n')
-    with running(tree):
+    path = put(tree, "a.safetensors", 1000)
+    with running(tree) as daemon:
+        daemon.until("model.indexed", path=path)
+        while comfyui.asked.acquire(blocking=False):
+            pass
         assert not comfyui.asked.acquire(timeout=4)
 
 

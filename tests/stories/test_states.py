@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,26 @@ def test_a_file_with_other_bytes_than_the_workflow_declares_is_told_once_it_is_m
     stage.daemon.when(lambda: hinted(stage, path, "other-bytes"), what="the hint")
     assert row(stage, path)["state"] == "present"
     assert row(stage, path)["sha256"] == weights_sha256("something else", 5000)
+
+
+def test_a_file_that_is_none_is_told_and_what_its_remedy_says_has_the_model_fetched(
+    stage: Stage,
+) -> None:
+    there = stage.has("cut-short.safetensors")
+    path = put(stage.tree.models / "loras" / there.name, "cut short")
+    os.truncate(path, 4000)
+    workflow = stage.drop("cut-short.json", there)
+    stage.daemon.until("workflow.analyzed", workflow=workflow)
+    stage.daemon.when(lambda: hinted(stage, workflow, "damaged"), what="the hint")
+    assert row(stage, workflow)["state"] == "missing"
+    assert stage.asked_for(there) == 0
+
+    path.unlink()
+    stage.daemon.until("model.removed", path=path)
+    stage.drop("cut-short.json", there)
+    stage.ready(workflow)
+
+    assert stage.is_right(there)
 
 
 def test_two_files_that_prove_to_be_different_are_ambiguous_once_they_are_measured(

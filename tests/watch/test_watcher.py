@@ -349,6 +349,20 @@ def limited(limit: Path, value: int) -> Iterator[None]:
         limit.write_text(before)
 
 
+@contextmanager
+def too_few_watches(root: Path) -> Iterator[None]:
+    """Have fewer watches than *root* has directories, whatever else is watched on the machine.
+
+    There are so many that those of others are counted, too: with few that is not worth the time.
+    """
+    used = watches_of_this_user()
+    many = 200 + used // 2
+    for number in range(many):
+        (root / f"{number}").mkdir()
+    with limited(WATCH_LIMIT, used + many - 50):
+        yield
+
+
 needs_watch_limit = pytest.mark.skipif(
     not os.access(WATCH_LIMIT, os.W_OK), reason="needs to set a sysctl"
 )
@@ -358,9 +372,7 @@ needs_watch_limit = pytest.mark.skipif(
 def test_a_tree_for_which_there_are_too_few_watches_is_polled_and_takes_none_of_them(
     watching: Start, root: Path
 ) -> None:
-    for number in range(200):
-        (root / f"{number}").mkdir()
-    with limited(WATCH_LIMIT, watches_of_this_user() + 150):
+    with too_few_watches(root):
         watched_ = watching(root)
         (state,) = watched_.watcher.states()
         again = watched_.watcher.check_roots()
@@ -376,9 +388,7 @@ def test_a_tree_for_which_there_are_too_few_watches_is_polled_and_takes_none_of_
 
 @needs_watch_limit
 def test_a_tree_is_watched_as_soon_as_the_limit_is_high_enough(watching: Start, root: Path) -> None:
-    for number in range(200):
-        (root / f"{number}").mkdir()
-    with limited(WATCH_LIMIT, watches_of_this_user() + 150):
+    with too_few_watches(root):
         watched_ = watching(root)
     (change,) = watched_.watcher.check_roots()
 
@@ -393,12 +403,10 @@ def test_a_tree_is_watched_as_soon_as_the_limit_is_high_enough(watching: Start, 
 def test_workflows_get_their_watches_before_models(
     watching: Start, root: Path, tmp_path: Path
 ) -> None:
-    for number in range(200):
-        (root / f"{number}").mkdir()
     workflows = tmp_path / "workflows"
     workflows.mkdir()
     watcher = Watcher(SimpleQueue())
-    with limited(WATCH_LIMIT, watches_of_this_user() + 150):
+    with too_few_watches(root):
         models, own = watcher.start([WatchRoot(root, "models"), WatchRoot(workflows, "workflows")])
     watcher.stop()
 
@@ -410,10 +418,12 @@ def test_watches_that_others_take_later_degrade_the_root_until_there_are_enough(
     watching: Start, root: Path
 ) -> None:
     watched_ = watching(root)
-    with limited(WATCH_LIMIT, watches_of_this_user() + 20):
-        for number in range(50):
+    used = watches_of_this_user()
+    many = 50 + used // 2
+    with limited(WATCH_LIMIT, used + 20):
+        for number in range(many):
             (root / f"{number}").mkdir()
-        watched_.wait_for(root / "49", Notice.DIRECTORY_CHANGED)
+        watched_.wait_for(root / f"{many - 1}", Notice.DIRECTORY_CHANGED)
         missing = watched_.watcher.uncovered(root, directories(root))
         watched_.wait_for(root, Notice.ROOT_BACK)
         (state,) = watched_.watcher.states()

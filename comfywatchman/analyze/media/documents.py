@@ -6,6 +6,7 @@ the format section of huggingface/safetensors' README.
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -19,8 +20,13 @@ _T = TypeVar("_T")
 
 _JSON_CHUNK = b"JSON"
 
+_METADATA = re.compile(rb"<((?:[A-Za-z][\w-]{0,30}:)?metadata)(?:\s[^>]{0,2000})?>")
 _ENTITIES = (
     (b"&quot;", b'"'),
+    (b"&#34;", b'"'),
+    (b"&#x22;", b'"'),
+    (b"&#10;", b"\n"),
+    (b"&#39;", b"'"),
     (b"&apos;", b"'"),
     (b"&lt;", b"<"),
     (b"&gt;", b">"),
@@ -45,20 +51,26 @@ class Scene(Struct):
 
 
 def svg_texts(source: Source) -> Texts:
-    """Yield what stands in the image's metadata element."""
+    """Yield what stands in the metadata elements; drawing programs have some of their own."""
     text = source.text(0, source.size)
-    start = text.find(b"<metadata")
-    start = text.find(b">", start) + 1 if start >= 0 else 0
-    end = text.find(b"</metadata", start)
-    if start == 0 or end < 0:
-        return
-    inner = text[start:end].strip()
+    at = 0
+    while (opening := _METADATA.search(text, at)) is not None:
+        source.step()
+        at = text.find(b"</", opening.end())
+        while at >= 0 and not text.startswith(opening[1], at + 2):
+            source.step()
+            at = text.find(b"</", at + 2)
+        if at < 0:
+            raise broken(opening.start(), "its metadata has no end")
+        yield from members(_unescaped(text[opening.end() : at].strip()))
+
+
+def _unescaped(inner: bytes) -> bytes:
     if inner.startswith(b"<![CDATA["):
-        inner = inner.removeprefix(b"<![CDATA[").partition(b"]]>")[0]
-    else:
-        for entity, character in _ENTITIES:
-            inner = inner.replace(entity, character)
-    yield from members(inner.strip())
+        return inner.removeprefix(b"<![CDATA[").partition(b"]]>")[0].strip()
+    for entity, character in _ENTITIES:
+        inner = inner.replace(entity, character)
+    return inner.strip()
 
 
 def glb_texts(source: Source) -> Texts:

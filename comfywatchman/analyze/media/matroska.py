@@ -37,16 +37,18 @@ class Element:
 
 
 def webm_texts(source: Source) -> Texts:
-    """Yield the named texts of the tags, which lie before or behind the film."""
-    for outer in _elements(source, 0, source.size):
+    """Yield the named texts of the tags, which lie before or behind the film.
+
+    Of a film that breaks off those are read that come before.
+    """
+    for outer in _elements(source, 0, source.size, cut=True):
         if outer.kind == _SEGMENT:
             yield from _segment(source, outer)
-            return
 
 
 def _segment(source: Source, segment: Element) -> Texts:
     seen: set[int] = set()
-    elements = _elements(source, segment.start, segment.end)
+    elements = _elements(source, segment.start, segment.end, cut=True)
     for _ in range(_MOST_WALKED):
         element = next(elements, None)
         if element is None:
@@ -81,21 +83,24 @@ def _indexed_tags(source: Source, segment: Element, position: int, seen: set[int
 
 
 def _tags(source: Source, parent: Element, depth: int) -> Texts:
-    name = ""
+    name, text = "", None
     for element in _elements(source, parent.start, parent.end):
         length = element.end - element.start
         if element.kind in {_TAG, _SIMPLE_TAG} and depth > 0:
             yield from _tags(source, element, depth - 1)
         elif element.kind == _TAG_NAME:
             name = source.at(element.start, min(length, 100)).decode("utf-8", "replace")
-        elif element.kind == _TAG_STRING and name.lower() in WANTED:
-            yield name, source.text(element.start, length).rstrip(b"\0")
+        elif element.kind == _TAG_STRING:
+            text = element  # its name may come behind it
+    if text is not None and name.lower() in WANTED:
+        yield name, source.text(text.start, text.end - text.start).rstrip(b"\0")
 
 
-def _elements(source: Source, start: int, end: int) -> Iterator[Element]:
+def _elements(source: Source, start: int, end: int, *, cut: bool = False) -> Iterator[Element]:
     """Yield the elements from *start* to *end*.
 
-    One of unknown length is entered: what is in it follows as if it stood beside it.
+    One of unknown length is entered: what is in it follows as if it stood beside it. Where *cut*,
+    the last one may lack its end, which is told after it.
     """
     position = start
     while position < end:
@@ -107,6 +112,8 @@ def _elements(source: Source, start: int, end: int) -> Iterator[Element]:
         unknown = length == (1 << 7 * more) - 1
         stop = end if unknown else body + length
         if stop > end:
+            if cut:
+                yield Element(kind, body, end)
             raise broken(position, f"an element of {length} bytes does not fit where it lies")
         yield Element(kind, body, stop)
         position = body if unknown else stop

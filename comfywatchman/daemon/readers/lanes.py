@@ -18,7 +18,7 @@ from comfywatchman.disk.devices import Device
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import Interrupted, WatchmanError
 from comfywatchman.domain.files import Reading
-from comfywatchman.inventory import Changed, Wanted, read_model, sample_of
+from comfywatchman.inventory import Changed, Wanted, has_header, read_model, sample_of
 from comfywatchman.state.hashes import Known, Unmeasured
 
 _MANY = 64
@@ -208,7 +208,7 @@ class _Reader(threading.Thread):
         if self._stop_event.is_set():
             return Interrupted(f"{path} was not read.", remedy="It is read at the next start.")
         try:
-            if task.same_as is not None:
+            if task.same_as is not None and _tells_enough(task, task.same_as):
                 known = _recognized(task, task.same_as)
                 if known is not None:
                     return known
@@ -238,6 +238,13 @@ class _Reader(threading.Thread):
         if total != self._read_from_disk:
             self._brakes.disk(device.key).wait(SQUEEZE_SECONDS)
         self._read_from_disk = total
+
+
+def _tells_enough(task: Task, known: Known) -> bool:
+    """Whether nothing is wanted that the measure of the other name did not tell."""
+    if not task.wanted.after_header or known.digests.after_sha256 is not None:
+        return True
+    return not has_header(task.item.path)
 
 
 def _recognized(task: Task, known: Known) -> Reading | None:

@@ -11,6 +11,9 @@ from comfywatchman.daemon.readers.brakes import Brakes
 from comfywatchman.disk.counters import read_by, read_from
 from comfywatchman.inventory.courtesy import TICK_SECONDS, Courtesy
 
+REST_SECONDS = 0.05
+"""How often they are looked at while what we read lies in memory: then we are in nobody's way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reads:
@@ -55,27 +58,33 @@ class Neighbors(threading.Thread):
             self._needed.wait()
             if self._stop_event.is_set():
                 return
-            self._tick(time.monotonic())
-            self._stop_event.wait(TICK_SECONDS)
+            at_a_disk = self._tick(time.monotonic())
+            self._stop_event.wait(TICK_SECONDS if at_a_disk else REST_SECONDS)
 
     def end(self) -> None:
         """Wake it for the last time; the stop event is set already."""
         self._needed.set()
 
-    def _tick(self, now: float) -> None:
+    def _tick(self, now: float) -> bool:
+        """Work the doors; return whether a disk is read from by us, or not for somebody's sake."""
         read = list(self._readings())
-        for each in read:
-            self._count(each)
+        busy = sum([self._count(each) for each in read]) > 0
         for name in {each.disk for each in read}:
             disk = self._disks[name]
             total = read_from(name)
             if total is not None:
                 yields = disk.courtesy.tick(now, total, disk.own)
                 self._brakes.disk(name).shut(closed=yields)
+                busy = busy or yields
+        return busy
 
-    def _count(self, reading: Reads) -> None:
+    def _count(self, reading: Reads) -> int:
+        """Return how many bytes that reader had its disk read since this was asked last."""
         disk = self._disks.setdefault(reading.disk, _Disk())
         total = read_by(reading.thread)
-        if total is not None:
-            disk.own += total - self._counted.get(reading.thread, 0)
-            self._counted[reading.thread] = total
+        if total is None:
+            return 0
+        more = total - self._counted.get(reading.thread, 0)
+        disk.own += more
+        self._counted[reading.thread] = total
+        return more

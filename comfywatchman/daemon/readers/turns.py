@@ -15,7 +15,7 @@ from comfywatchman.disk.devices import Device, Devices
 from comfywatchman.disk.files import open_regular
 from comfywatchman.disk.pagecache import resident
 from comfywatchman.domain.errors import WatchmanError
-from comfywatchman.domain.files import Folders
+from comfywatchman.domain.files import Folders, Stamp
 from comfywatchman.inventory import Wanted
 from comfywatchman.inventory.retries import Retries
 from comfywatchman.pipeline.trust import proves_in
@@ -32,8 +32,8 @@ LOW, HIGH = 64, 512
 
 _URGENT = 256
 _LOOKED_AT = 8
+_AUTOV3_SECONDS = 30.0
 _FAST = "fast"
-_WITH_HEADER = frozenset({".safetensors", ".sft"})
 _LORAS = "loras"
 """The folder whose files others know by their hash without the header, since that is edited."""
 
@@ -71,6 +71,9 @@ class Turns:
     _after: tuple[int, Path] | None = None
     """Up to where the backlog was gone through."""
     _through: bool = False
+    _read_for_autov3: set[tuple[Path, Stamp]] = field(default_factory=set)
+    _autov3_asked: float = 0.0
+    _autov3_waits: bool = False
     _left_out: set[Lane] = field(default_factory=set)
     """Those whose queue was full at the time: there may be more for them."""
 
@@ -80,6 +83,10 @@ class Turns:
 
     def busy(self) -> bool:
         return bool(self._held)
+
+    def held(self) -> int:
+        """Return how many files are queued, are being read, or wait to be stored."""
+        return len(self._held)
 
     def next_look(self) -> float | None:
         """Return when to hand out next without any further news (monotonic seconds).
@@ -92,6 +99,8 @@ class Turns:
         """Note that what became of *path* is stored: until then its row says that it waits."""
         held = self._held.pop(path, None)
         if held is not None and self._files.pop(held.file, False):
+            self._news = True
+        if self._autov3_waits and not self._held:
             self._news = True
 
     def hand_out(self) -> None:
@@ -123,7 +132,22 @@ class Turns:
     def _urgent(self) -> list[Unmeasured]:
         ask = hashes.asked_for if self.mode == "on-demand" else hashes.wanted
         limit = _URGENT + len(self._held) + self.retries.waiting()
-        return self.reader.read(lambda c: ask(c, limit))
+        found = self.reader.read(lambda c: ask(c, limit))
+        return found + self._without_autov3()
+
+    def _without_autov3(self) -> list[Unmeasured]:
+        """Return measured files that have to be read for AutoV3, each once: it may have none.
+
+        The question takes its time where many are asked about: not at all news while others wait.
+        """
+        now = time.monotonic()
+        self._autov3_waits = bool(self._held) and now - self._autov3_asked < _AUTOV3_SECONDS
+        if self._autov3_waits:
+            return []
+        self._autov3_asked = now
+        limit = _URGENT + len(self._read_for_autov3)
+        found = self.reader.read(lambda c: hashes.without_autov3(c, limit))
+        return [item for item in found if (item.path, item.stamp) not in self._read_for_autov3]
 
     def _hungry(self) -> bool:
         return not self.lanes or any(lane.queued() < LOW for lane in self.lanes.values())
@@ -147,6 +171,7 @@ class Turns:
         if not items:
             return
         same = self.reader.read(lambda c: hashes.same_files(c, items))
+        stated = self.reader.read(lambda c: hashes.stating_autov3(c, [i.path for i in items]))
         clock = time.time()
         for item in items:
             device = self.devices.of(item.stamp.device, item.path)
@@ -159,7 +184,10 @@ class Turns:
                 self._files[file] = True
                 continue
             lane = self._lane_of(device)
-            task = Task(item, device, self._wanted(item.path), same.get(item.path))
+            wanted = self._wanted(item.path, stated=item.path in stated)
+            if item.path in stated:
+                self._read_for_autov3.add((item.path, item.stamp))
+            task = Task(item, device, wanted, same.get(item.path))
             lane.queue(task, first=first)
             self._held[item.path] = _Held(lane, file)
             self._files[file] = False
@@ -171,9 +199,9 @@ class Turns:
             held.lane.promote(item.path)
         return held is None and self.retries.ready(item.path, item.noted_at, now)
 
-    def _wanted(self, path: Path) -> Wanted:
-        after_header = path.suffix.lower() in _WITH_HEADER and any(
-            folder == _LORAS for folder, _ in self.folders.named(path)
+    def _wanted(self, path: Path, *, stated: bool) -> Wanted:
+        after_header = path.suffix.lower() in hashes.WITH_HEADER and (
+            stated or any(folder == _LORAS for folder, _ in self.folders.named(path))
         )
         return Wanted(after_header, self.blake3)
 

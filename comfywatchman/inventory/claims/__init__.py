@@ -12,7 +12,7 @@ Which programs, and where they keep what (read in their sources):
 """
 
 from comfywatchman.inventory.claims.said import Said, Unreadable
-from comfywatchman.inventory.claims.shelves import Shelf, claims_of
-from comfywatchman.inventory.claims.sidecars import beside
+from comfywatchman.inventory.claims.shelves import Shelf, any_cache, claims_of
+from comfywatchman.inventory.claims.sidecars import beside, spoken_of
 
-__all__ = ["Said", "Shelf", "Unreadable", "beside", "claims_of"]
+__all__ = ["Said", "Shelf", "Unreadable", "any_cache", "beside", "claims_of", "spoken_of"]

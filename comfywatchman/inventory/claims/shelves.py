@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -41,15 +41,15 @@ class Shelf:
     models: Mapping[Path, Stamp] = field(default_factory=dict)
 
 
+def any_cache(shelf: Shelf) -> bool:
+    """Whether there is a cache that speaks of many files; most people have none."""
+    return any(paths for paths, _ in _caches(shelf))
+
+
 def claims_of(shelf: Shelf) -> Iterator[Said | Unreadable]:
     """Yield what the caches say of the models, and which could not be read."""
-    readers = (
-        (_toolkit_databases(shelf), _toolkit),
-        (_manager_databases(shelf), _manager),
-        (_webui_files(shelf), _webui),
-    )
     titles = _by_title(shelf.models)
-    for paths, read in readers:
+    for paths, read in _caches(shelf):
         for path in paths:
             try:
                 yield from read(path, shelf.models, titles)
@@ -57,7 +57,17 @@ def claims_of(shelf: Shelf) -> Iterator[Said | Unreadable]:
                 yield Unreadable(path, error)
 
 
+def _caches(shelf: Shelf) -> tuple[tuple[list[Path], _Read], ...]:
+    return (
+        (_toolkit_databases(shelf), _toolkit),
+        (_manager_databases(shelf), _manager),
+        (_webui_files(shelf), _webui),
+    )
+
+
 Titles = Mapping[str, list[tuple[Path, Stamp]]]
+
+_Read = Callable[[Path, Mapping[Path, Stamp], Titles], Iterator[Said]]
 
 
 def _by_title(models: Mapping[Path, Stamp]) -> Titles:

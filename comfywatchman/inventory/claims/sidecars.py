@@ -40,6 +40,14 @@ class _Info(Struct):
     files: list[_File] = []
 
 
+def spoken_of(name: str) -> str | None:
+    """Return the stem of the models that a side-car called *name* speaks of, if it is one."""
+    for suffix in _SUFFIXES.values():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return None
+
+
 def beside(
     path: Path, stamp: Stamp, names: frozenset[str] | None = None
 ) -> Iterator[Said | ClaimsUnreadable]:
@@ -52,9 +60,10 @@ def beside(
     """
     for source, suffix in _SUFFIXES.items():
         # Both programs replace the suffix, so two models of one stem share a side-car.
-        told_by = path.with_name(path.stem + suffix)
-        if names is not None and told_by.name not in names:
+        name = path.stem + suffix
+        if names is not None and name not in names:
             continue
+        told_by = path.with_name(name)
         try:
             data = _read(told_by)
             if data is not None:

@@ -87,7 +87,7 @@ class Metrics:
         self._declared.http_rejected.add(reason)
 
     def count_job(self, kind: str, result: str = "done") -> None:
-        """Count a job that ended well; the failed ones are counted by their events."""
+        """Count a job that ended, unless an event tells of it."""
         self._declared.jobs.add(kind, result)
 
     def count_hash(self, result: str) -> None:

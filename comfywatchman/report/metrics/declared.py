@@ -24,7 +24,7 @@ CODES = tuple(
         if isinstance(kind, type) and issubclass(kind, WatchmanError)
     )
 )
-BACKENDS = ("workflow", "catalog", "civitai", "huggingface")
+BACKENDS = ("workflow", "hfcache", "catalog", "civitai", "huggingface", "github", "modelscope")
 BLOCKING = (
     "choice-needed",
     "disk-full",
@@ -34,6 +34,7 @@ BLOCKING = (
     "host-not-allowed",
     "login-needed",
     "name-taken",
+    "offline",
     "pickle-refused",
     "source-changed",
     "unknown-folder",

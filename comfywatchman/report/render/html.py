@@ -92,6 +92,8 @@ def _workflow(workflow: WorkflowRow) -> str:
     noted = words.noted(workflow)
     if noted:
         parts.append(f"<ul>{''.join(map(_note, noted))}</ul>")
+    if words.by_themselves(workflow):
+        parts.append(f"<p>{text(words.by_themselves(workflow))}</p>")
     nodes = absent(workflow.node_types)
     if nodes:
         parts.append("<p>Node types that are not installed:</p>")

@@ -190,7 +190,7 @@ def _tensors(row: InspectionRow) -> Iterator[str]:
 def _millions(count: int) -> str:
     if count >= 10**9:
         return f"{count / 10**9:.2f} billion"
-    return f"{count / 10**6:.1f} million" if count >= 10**6 else str(count)
+    return f"{count / 10**6:.1f} million" if count >= 10**6 else f"{count:,}"
 
 
 def _hashes(row: InspectionRow) -> Iterator[str]:

@@ -46,6 +46,8 @@ def _workflow(workflow: WorkflowRow) -> Iterator[str]:
             f"- {escaped(words.spelled(row))} ({row.state}): {escaped(words.note(row))}"
             for row in noted
         )
+    if words.by_themselves(workflow):
+        yield escaped(words.by_themselves(workflow))
     nodes = absent(workflow.node_types)
     if nodes:
         yield "Node types that are not installed:"

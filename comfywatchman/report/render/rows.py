@@ -9,7 +9,13 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from comfywatchman.domain.candidates import Candidate
-from comfywatchman.domain.errors import NotAWorkflow, Trouble
+from comfywatchman.domain.errors import (
+    ModelIncomplete,
+    NameNotListed,
+    NotAWorkflow,
+    Trouble,
+    UnsafeName,
+)
 from comfywatchman.domain.packs import NodeTypes, NothingKnown
 from comfywatchman.domain.references import (
     Analysis,
@@ -50,6 +56,12 @@ class CandidateRow(Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...]
     needs: str | None
     page: str | None
+    size_about: int | None = None
+    """Bytes, where the source rounds."""
+    error: Trouble | None = None
+    """Why it cannot be had from there now, or should not be."""
+    replacement: bool = False
+    """Not the wanted file, only one that may serve instead."""
 
 
 class ReferenceRow(Struct, frozen=True, kw_only=True):
@@ -105,7 +117,12 @@ class ReferenceRow(Struct, frozen=True, kw_only=True):
         """Whether bringing a file could satisfy it, as `Analysis.fetchable` has it."""
         told_where = self.declared is not None and self.declared.url is not None
         wanted = self.state == ReferenceState.MISSING.value or told_where
-        return self.lacking and self.folder is not None and wanted
+        return self.lacking and self.folder is not None and wanted and not self._is_in_vain
+
+    @property
+    def _is_in_vain(self) -> bool:
+        damaged = self.hint is not None and self.hint.code == Hint.DAMAGED
+        return damaged or (self.error is not None and self.error.code in _NOTHING_TO_BRING)
 
     @property
     def offers(self) -> tuple[CandidateRow, ...]:
@@ -114,7 +131,9 @@ class ReferenceRow(Struct, frozen=True, kw_only=True):
     @property
     def bytes_to_download(self) -> int | None:
         """The size that the best source tells, where one does."""
-        known = [self.size, *(offer.size for offer in self.offers)]
+        # Of a missing one with a path the size is that of a file which is not the wanted one.
+        here = self.state == ReferenceState.MISSING.value and self.path is not None
+        known = [None if here else self.size, *(offer.size for offer in self.offers)]
         return next((size for size in known if size is not None), None)
 
 
@@ -126,6 +145,9 @@ class RemarkRow(Struct, frozen=True, kw_only=True):
     pointer: str
     """Where in the file: a JSON pointer (RFC 6901)."""
     message: str
+    node: str | None = None
+    """The id of the node that it is about, and its type; those in a subgraph count there."""
+    node_type: str | None = None
 
 
 class WorkflowRow(Struct, frozen=True, kw_only=True):
@@ -157,6 +179,12 @@ class Summary(Struct, frozen=True, kw_only=True):
     misspelled: int
     """Those of *elsewhere* whose file is in place: only a widget must be set."""
     arriving: int
+    autodownload: int
+    dynamic: int
+    inactive: int
+    """Rows of muted or bypassed nodes only that are not present."""
+    not_workflows: int
+    """Files that hold no workflow; they are neither ready nor blocked."""
     bytes_to_download: int
     """Known sizes of what is missing, each (folder, name) once."""
     errors: int
@@ -176,7 +204,13 @@ def report_of(
 
     Without them a node type that does not come with ComfyUI is ``unknown``.
     """
-    rows = tuple(workflow_row(analysis, with_candidates, types) for analysis in analyses)
+    return report_of_rows(
+        tuple(workflow_row(analysis, with_candidates, types) for analysis in analyses)
+    )
+
+
+def report_of_rows(rows: tuple[WorkflowRow, ...]) -> Report:
+    """Return the report of workflows that are rows already."""
     return Report(schema_version=SCHEMA_VERSION, workflows=rows, summary=_summary(rows))
 
 
@@ -209,8 +243,14 @@ def candidate_row(candidate: Candidate) -> CandidateRow:
         evidence=tuple(redacted(encodable(sentence)) for sentence in candidate.evidence),
         needs=candidate.needs,
         page=None if candidate.page is None else redacted(encodable(candidate.page)),
+        size_about=candidate.size_about,
+        error=_trouble(candidate.trouble),
+        replacement=candidate.replacement,
     )
 
+
+_NOTHING_TO_BRING = frozenset({NameNotListed.code, ModelIncomplete.code, UnsafeName.code})
+"""Errors of a reference that no file under the name would mend."""
 
 _LACKING = frozenset({"missing", "ambiguous", "elsewhere", "arriving"})
 
@@ -248,6 +288,8 @@ def _remark(remark: Remark) -> RemarkRow:
         severity=remark.severity.value,
         pointer=encodable(remark.pointer),
         message=encodable(remark.message),
+        node=None if remark.node is None else encodable(remark.node),
+        node_type=None if remark.node_type is None else encodable(remark.node_type),
     )
 
 
@@ -313,6 +355,10 @@ def _summary(workflows: Sequence[WorkflowRow]) -> Summary:
         elsewhere=active.count(ReferenceState.ELSEWHERE.value),
         misspelled=sum(row.active and row.misspelled for row in rows),
         arriving=active.count(ReferenceState.ARRIVING.value),
+        autodownload=active.count(ReferenceState.AUTODOWNLOAD.value),
+        dynamic=active.count(ReferenceState.DYNAMIC.value),
+        inactive=sum(not row.active and row.state != ReferenceState.PRESENT.value for row in rows),
+        not_workflows=states.count(WorkflowState.NOT_A_WORKFLOW.value),
         bytes_to_download=_bytes_to_download(rows),
         errors=sum(
             remark.severity == Severity.ERROR.value

@@ -86,23 +86,38 @@ def cause(row: ReferenceRow) -> str:
 
 def next_step(row: ReferenceRow, workflow: WorkflowRow) -> str:  # noqa: PLR0911  # one for each case
     """Say what a person can do, or that there is nothing to do."""
-    fix = f"comfywatchman fix {shlex.quote(visible(workflow.path))}"
+    fix = fix_command(workflow)
+    if row.hint is not None and row.hint.code in {Hint.DAMAGED, Hint.INCOMPLETE}:
+        return visible(row.hint.remedy)
     if row.state == "arriving":
         return "The file is still being written; nothing to do."
     if row.state == "elsewhere" or (row.state == "ambiguous" and row.hint is not None):
         return _by_hand(row) + (f" Or have it brought: {fix}" if row.to_bring else "")
+    if row.state == "missing" and row.hint is not None:
+        brought = f"Or have it brought: {fix}" if row.error is None else visible(row.error.remedy)
+        return f"{visible(row.hint.remedy)} {brought}"
     if row.error is not None:
         return visible(row.error.remedy)
     if row.state == "ambiguous":
         return f"comfywatchman choose {shlex.quote(spelled(row))} CANDIDATE"
     if row.folder is None:
-        return "Put the file where the node looks for it, or tell its folder to comfywatchman."
+        return "Put the file where the node looks for it, or name its folder in analyze.loaders."
     if source(row):
         return fix
     if isinstance(row.candidates, tuple):
         wanted = f"--folder {shlex.quote(row.folder)} --name {shlex.quote(row.name)}"
         return f"No source is known. If you have its URL: comfywatchman download URL {wanted}"
     return f"{fix} looks for it and fetches it"
+
+
+def fix_command(workflow: WorkflowRow) -> str:
+    """Return what a person types to have what a workflow lacks brought."""
+    return f"comfywatchman fix {shlex.quote(visible(workflow.path))}"
+
+
+def is_for_fix(row: ReferenceRow, workflow: WorkflowRow) -> bool:
+    """Whether that command is all there is to do about a row."""
+    return next_step(row, workflow).startswith(fix_command(workflow))
 
 
 def _by_hand(row: ReferenceRow) -> str:
@@ -133,6 +148,22 @@ def note(row: ReferenceRow) -> str:
     return visible(" ".join(parts))
 
 
+_MOST_NAMED = 10
+
+
+def by_themselves(workflow: WorkflowRow) -> str:
+    """Name the models that nodes fetch by themselves, in a sentence; nothing where none do."""
+    names = list(dict.fromkeys(spelled(row) for row in _fetched_by_nodes(workflow)))
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"Nodes fetch by themselves, when it runs: {', '.join(names[:_MOST_NAMED])}{more}."
+
+
+def _fetched_by_nodes(workflow: WorkflowRow) -> list[ReferenceRow]:
+    return [row for row in workflow.references if row.active and row.state == "autodownload"]
+
+
 def verdict(workflow: WorkflowRow) -> str:
     """Say in one line how it stands with a workflow."""
     if workflow.state == "unreadable":
@@ -141,18 +172,21 @@ def verdict(workflow: WorkflowRow) -> str:
         return "is not a workflow"
     total = sum(row.active for row in workflow.references)
     if workflow.state == "ready":
-        said = [f"ready, {_counted(total, 'model')}" if total else "ready, names no model"]
+        said = [f"ready, {counted(total, 'model')}" if total else "ready, names no model"]
     else:
-        said = [f"blocked, {len(lacking(workflow))} of {_counted(total, 'model')} not here"]
+        said = [f"blocked, {len(lacking(workflow))} of {counted(total, 'model')} not here"]
     anew = sum(row.active and row.misspelled for row in workflow.references)
     if anew:
         said.append(f"{anew} to be selected anew in ComfyUI")
+    alone = len(_fetched_by_nodes(workflow))
+    if alone:
+        said.append(f"{alone} that nodes fetch by themselves")
     nodes = sum(use.active and use.state == "missing" for use in workflow.node_types)
     if nodes:
-        said.append(f"{_counted(nodes, 'node type')} not installed")
+        said.append(f"{counted(nodes, 'node type')} not installed")
     errors = sum(remark.severity == "error" for remark in workflow.findings)
     if errors:
-        said.append(f"{_counted(errors, 'error')} in the file")
+        said.append(f"{counted(errors, 'error')} in the file")
     return "; ".join(said)
 
 
@@ -180,37 +214,48 @@ def errors_in_files(report: Report) -> Sequence[str]:
 
 def place(remark: RemarkRow) -> str:
     """Say where in the file it is."""
-    return visible(remark.pointer) or "the whole file"
+    pointer = visible(remark.pointer) or "the whole file"
+    if remark.node is None:
+        return pointer
+    kind = f" ({visible(remark.node_type)})" if remark.node_type else ""
+    inside = " of a subgraph" if "/definitions/subgraphs/" in remark.pointer else ""
+    return f"node {visible(remark.node)}{kind}{inside}, {pointer}"
 
 
 def summary_line(report: Report) -> str:
+    """Say how many files and references there are in which state; what is told adds up."""
     found: Summary = report.summary
-    states = [
-        f"{count} {word}"
-        for count, word in (
-            (found.ready, "ready"),
-            (found.blocked, "blocked"),
-            (found.unreadable, "unreadable"),
-        )
-        if count
-    ]
-    rows = [
-        f"{count} {word}"
-        for count, word in (
-            (found.missing, "missing"),
-            (found.ambiguous, "ambiguous"),
-            (found.elsewhere - found.misspelled, "under another name"),
-            (found.misspelled, "to be selected anew"),
-            (found.arriving, "arriving"),
-        )
-        if count
-    ]
-    head = _counted(found.workflows, "workflow") + (f": {', '.join(states)}" if states else "")
-    models = f"{_counted(found.references, 'model reference')}, {found.present} present"
+    states = _told(
+        (found.ready, "ready"),
+        (found.blocked, "blocked"),
+        (found.unreadable, "unreadable"),
+        (found.not_workflows, "without a workflow"),
+    )
+    rows = _told(
+        (found.missing, "missing"),
+        (found.ambiguous, "ambiguous"),
+        (found.elsewhere - found.misspelled, "in another place or under another name"),
+        (found.misspelled, "to be selected anew"),
+        (found.arriving, "arriving"),
+        (found.autodownload, "that nodes fetch by themselves"),
+        (found.dynamic, "named only when it runs"),
+        (found.inactive, "of muted or bypassed nodes"),
+    )
+    files = found.not_workflows or found.unreadable
+    head = counted(found.workflows, "file" if files else "workflow")
+    head += f": {', '.join(states)}" if states else ""
+    models = f"{counted(found.references, 'model reference')}, {found.present} present"
     size = f"; {size_words(found.bytes_to_download)} to download" if found.bytes_to_download else ""
-    errors = f"; {_counted(found.errors, 'error')} in the files" if found.errors else ""
+    errors = f"; {counted(found.errors, 'error')} in the files" if found.errors else ""
+    if not found.ready and not found.blocked:
+        return f"{head}."
     return f"{head}. {', '.join([models, *rows])}{size}{errors}."
 
 
-def _counted(count: int, word: str) -> str:
+def _told(*counted: tuple[int, str]) -> list[str]:
+    return [f"{count} {word}" for count, word in counted if count]
+
+
+def counted(count: int, word: str) -> str:
+    """Return *count* and *word*, which takes an s for more than one."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"

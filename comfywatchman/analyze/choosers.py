@@ -1,0 +1,59 @@
+"""Nodes that hold one value, or pass on one of several: what arrives from them can be told.
+
+Sources: comfy_extras/nodes_logic.py and nodes_primitive.py of ComfyUI, and the switches of the
+Impact Pack and of rgthree-comfy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+HOLDERS = frozenset({"PrimitiveNode", "PrimitiveString", "PrimitiveStringMultiline", "CustomCombo"})
+"""Nodes whose first output is their first widget's value, whatever it is."""
+
+_CONSTANT = re.compile(
+    r"Primitive|Const|Literal"
+    r"|(?:^|[^A-Za-z]|(?<=[a-z]))(?:[Ii]nt|INT|[Ii]nteger|[Bb]ool|BOOL|[Bb]oolean|[Ff]loat|FLOAT)(?![a-z])"
+)
+"""Nodes of packs that hold a number or a switch say so in their name: INTConstant, easy boolean."""
+
+_COMPUTES = re.compile(r"(?i)random|not(?![a-z])|to(?![a-z])|math|compare|eval")
+
+_AFTERWARDS = frozenset({"fixed", "increment", "increment-wrap", "decrement", "randomize"})
+"""What becomes of a value next; the editor's own widget beside it."""
+
+
+def constant(node_type: str, values: Iterable[Any]) -> int | float | None:
+    """Return the number or switch that a node holds which has nothing else; else ``None``."""
+    if _CONSTANT.search(node_type) is None or _COMPUTES.search(node_type) is not None:
+        return None
+    found = [value for value in values if not isinstance(value, str) or value not in _AFTERWARDS]
+    only = found[0] if len(found) == 1 else None
+    return only if isinstance(only, int | float) else None
+
+
+_SELECTING: Mapping[str, str] = {
+    "ImpactSwitch": "select",
+    "ComfySwitchNode": "switch",
+    "ComfySoftSwitchNode": "switch",
+}
+_FIRST = frozenset({"Any Switch (rgthree)"})
+
+
+def selecting_widget(node_type: str) -> str | None:
+    """Return the first widget of a node, where that selects the input that is passed on."""
+    return _SELECTING.get(node_type)
+
+
+def selected_input(node_type: str, choice: Any) -> str | None:
+    """Return the name of the input that *choice*, the value of that widget, selects."""
+    if node_type == "ImpactSwitch":
+        return f"input{choice}" if type(choice) is int else None
+    return {True: "on_true", False: "on_false"}.get(choice) if type(choice) is bool else None
+
+
+def takes_the_first(node_type: str) -> bool:
+    """Return whether a node passes on the first of its inputs that has something."""
+    return node_type in _FIRST

@@ -1,0 +1,114 @@
+"""Backends that other people bring: an installed package's, or one from a file of the user's."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from comfywatchman.domain.candidates import Candidate, Wanted
+from comfywatchman.domain.errors import SettingsInvalid, UrlRefused, WatchmanError, WrongAnswer
+from comfywatchman.domain.files import sha256_or_none
+from comfywatchman.resolve.asking import said
+from comfywatchman.resolve.backend import KNOWN_PLACES, SearchBackend
+from comfywatchman.resolve.offers import Offers
+from comfywatchman.resolve.urls import canonical
+
+GROUP = "comfywatchman.backends"
+"""Each entry point names something that, called without arguments, gives a `SearchBackend`."""
+FACTORY = "backend"
+"""What such a function is called in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A backend whose mistakes end nothing but its own answer."""
+
+    backend: SearchBackend
+    name: str
+
+    def search(self, wanted: Wanted) -> Sequence[Candidate]:
+        """See `SearchBackend.search`."""
+        try:
+            answer = self.backend.search(wanted)
+            offers = [_checked(offer, self.name) for offer in answer]
+        except WatchmanError:
+            raise
+        except Exception as error:
+            raise WrongAnswer(
+                f"The backend {self.name} failed: {type(error).__name__}: {said(error)}.",
+                remedy="It is somebody else's: tell them, or take it out of search_backends.",
+            ) from error
+        if isinstance(answer, Offers):
+            return Offers(tuple(offers), answer.troubles, answer.complete, answer.retry_after)
+        return offers
+
+
+def other_backend(name: str) -> SearchBackend:
+    """Return the backend of a package that calls it *name*, or that of the file *name*.
+
+    Raises:
+        SettingsInvalid: there is none, or it cannot be made.
+    """
+    try:
+        found = _of_file(Path(name)) if name.endswith(".py") else _of_package(name)
+        own = str(found.name)
+    except SettingsInvalid:
+        raise
+    except Exception as error:
+        raise _invalid(name, f"{type(error).__name__}: {said(error)}") from error
+    if own in KNOWN_PLACES or not own.isidentifier() or own != own.lower():
+        raise _invalid(name, f"its name {said(own, 40)!a} is ours, or no word in lower case")
+    return Foreign(found, own)
+
+
+def _of_package(name: str) -> SearchBackend:
+    for point in entry_points(group=GROUP, name=name):
+        found: SearchBackend = point.load()()
+        return found
+    raise _invalid(name, f"no installed package has an entry point of that name in {GROUP}")
+
+
+def _of_file(path: Path) -> SearchBackend:
+    file = path.expanduser()
+    spec = importlib.util.spec_from_file_location(f"comfywatchman_backend_{file.stem}", file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise _invalid(str(path), "there is no such file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: SearchBackend = getattr(module, FACTORY)()
+    return found
+
+
+def _checked(offer: object, backend: str) -> Candidate:
+    """Return *offer* if it is one; what it says of a hash and an address is looked at.
+
+    Raises:
+        WrongAnswer: it is none.
+    """
+    if not isinstance(offer, Candidate) or not _is_sound(offer):
+        raise WrongAnswer(
+            f"The backend {backend} offers something that is no candidate: {said(offer)}.",
+            remedy="It is somebody else's: tell them, or take it out of search_backends.",
+        )
+    return offer
+
+
+def _is_sound(offer: Candidate) -> bool:
+    if offer.sha256 is not None and sha256_or_none(offer.sha256) != offer.sha256:
+        return False
+    if offer.url.partition("://")[0] not in {"http", "https"}:
+        return True  # some handler's own
+    try:
+        return offer.url == canonical(offer.url)
+    except UrlRefused:
+        return False
+
+
+def _invalid(name: str, why: str) -> SettingsInvalid:
+    return SettingsInvalid(
+        f"search_backends: {name} cannot be used: {why}.",
+        remedy="Correct it, or take it out of search_backends.",
+    )
