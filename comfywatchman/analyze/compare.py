@@ -324,8 +324,9 @@ def _by_stem(reference: ModelReference, shelf: Shelf) -> Finding:
     so a name that ends the listed one is enough.
     """
     base = basename(reference.name)
-    files = list(shelf.library.stemmed(base))
-    if has_model_suffix(base):
+    by_base = reference.lookup is Lookup.BASENAME
+    files = list(shelf.library.stemmed(stem(base) if by_base else base))
+    if has_model_suffix(base) and not by_base:
         files += shelf.library.named(base)
     rows = shelf.rows(files)
     hits = [

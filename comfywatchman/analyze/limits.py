@@ -25,6 +25,8 @@ class Limits:
     """Nodes inside subgraphs and group nodes, counted once for each place where they are used."""
     max_mentions: int = 20_000
     """Places that name a model."""
+    max_values: int = 1_000_000
+    """Values of widgets that are kept in a file of many megabytes; each takes 60 bytes and more."""
     max_steps: int = 200_000
     """Stations along links, from widgets to where their values come from; real ones have 100."""
     max_answer_bytes: int = 8 * _MIB
@@ -61,6 +63,7 @@ class Budget:
     listed: Steps
     opened: Steps
     followed: Steps
+    kept: Steps
 
 
 def budget(limits: Limits) -> Budget:
@@ -68,4 +71,5 @@ def budget(limits: Limits) -> Budget:
         Steps(limits.max_nodes, "nodes"),
         Steps(limits.max_opened, "nodes inside subgraphs, each place counted"),
         Steps(limits.max_steps, "stations along its links"),
+        Steps(limits.max_values, "values of widgets"),
     )

@@ -1,4 +1,4 @@
-"""Which node a finding is about: a person knows nodes by their numbers, and no pointers."""
+"""Where a finding is: a JSON pointer, and the node, which a person knows by its number."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from dataclasses import dataclass, field, replace
 
 from comfywatchman.analyze.shapes import Node, PromptNode
 from comfywatchman.domain.references import Remark
+
+_LONGEST_KEY = 100
+"""Characters of one step of a pointer that are told."""
+
+
+def pointer_to(place: str, *steps: str | int) -> str:
+    """Return the JSON pointer (RFC 6901) to what lies *steps* below *place*."""
+    return place + "".join(f"/{_escaped(step)}" for step in steps)
+
+
+def _escaped(step: str | int) -> str:
+    if isinstance(step, int):
+        return str(step)
+    if len(step) > _LONGEST_KEY:
+        step = f"{step[:_LONGEST_KEY]}…"
+    return step.replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct, UnsetType
 
 from comfywatchman.analyze.jsontext import with_finite_numbers, without_extremes
+from comfywatchman.analyze.limits import Steps
 from comfywatchman.analyze.secrets import is_keyish, letters_in
 from comfywatchman.analyze.shapes import (
     Definition,
@@ -58,14 +59,17 @@ ReadNode = Callable[[Raw], Node]
 """Returns a node, an empty one where there is none."""
 
 
-def read_top(raw: Raw, keeps_values: Callable[[str], bool]) -> Top | None:
+def read_top(raw: Raw, keeps_values: Callable[[str], bool], kept: Steps) -> Top | None:
     """Return the top level of a file; ``None`` where it is no object.
 
     In a file of many megabytes the long lists of values are left out that name no model, unless
     *keeps_values* is true of the node's type: as objects they take ten times their bytes.
+
+    Raises:
+        WorkflowTooLarge: more values would have to be *kept*.
     """
     if len(memoryview(raw)) >= _LARGE:
-        return _sound_fields(raw, Top, 0, lambda node: _lean_node(node, keeps_values))
+        return _sound_fields(raw, Top, 0, lambda node: _lean_node(node, keeps_values, kept))
     whole = decoded(raw, Top)
     return whole if whole is not None else _sound_fields(_calm(raw), Top, 0, _sound_node)
 
@@ -93,13 +97,14 @@ class LeanNode(Struct, gc=False):
     properties: Properties | None = None
 
 
-def _lean_node(raw: Raw, keeps_values: Callable[[str], bool]) -> Node:
+def _lean_node(raw: Raw, keeps_values: Callable[[str], bool], kept: Steps) -> Node:
     lean = decoded(raw, LeanNode)
     if lean is None:
         return _sound_node(_calm(raw, 0))
     if isinstance(lean.values, UnsetType):
         return _sound_node(raw)
     if keeps_values(lean.type) or _worth_keeping(lean.values) or _names_secrets(lean):
+        kept.take(bytes(lean.values).count(b","))
         return _sound_node(raw)
     return Node(lean.id, lean.type, lean.mode, None, lean.named, lean.inputs, lean.properties)
 
@@ -120,19 +125,24 @@ def _worth_keeping(values: Raw) -> bool:
 # -- prompts
 
 
-def read_prompt(raw: Raw) -> dict[str, PromptNode]:
+def read_prompt(raw: Raw, kept: Steps) -> dict[str, PromptNode]:
     """Return the nodes of an API prompt; empty where it is none.
 
     Other programs add a key or two of their own, so that one odd value costs only itself. Of a
     prompt of many megabytes the long values are left out that name no model.
+
+    Raises:
+        WorkflowTooLarge: more values would have to be *kept*.
     """
     large = len(memoryview(raw)) >= _LARGE
     prompt = None if large else decoded(raw, dict[str, PromptNode])
     if prompt is not None:
         return prompt
     parts = decoded(raw if large else _calm(raw), dict[str, Raw]) or {}
-    read = _lean_prompt_node if large else _prompt_node
-    found = {key: read(part) for key, part in parts.items()}
+    found = {
+        key: _lean_prompt_node(part, kept) if large else _prompt_node(part)
+        for key, part in parts.items()
+    }
     good = {key: node for key, node in found.items() if node is not None}
     return good if 2 * len(good) >= len(parts) else {}
 
@@ -152,14 +162,15 @@ class LeanPromptNode(Struct):
     meta: Meta | None = msgspec.field(name="_meta", default=None)
 
 
-def _lean_prompt_node(raw: Raw) -> PromptNode | None:
+def _lean_prompt_node(raw: Raw, kept: Steps) -> PromptNode | None:
     lean = decoded(raw, LeanPromptNode)
     if lean is None:
         return _prompt_node(_calm(raw, 0))
-    if all(map(_worth_keeping, lean.inputs.values())):
+    worth = {key: value for key, value in lean.inputs.items() if _worth_keeping(value)}
+    kept.take(sum(bytes(value).count(b",") for value in worth.values()))
+    if len(worth) == len(lean.inputs):
         return _prompt_node(raw)
-    inputs = {key: decoded(value, Any) for key, value in lean.inputs.items()
-              if _worth_keeping(value)}  # fmt: skip
+    inputs = {key: decoded(value, Any) for key, value in worth.items()}
     return PromptNode(lean.class_type, inputs, lean.meta)
 
 

@@ -23,14 +23,13 @@ class Counts:
     def are_exceeded(self, data: bytes) -> bool:
         """Return whether the text has more of the keys that matter than were read.
 
-        Quick, and often true for no reason, as of a text that carries a prompt beside a graph.
+        Quick, and sometimes true for no reason, as of a prompt that carries a graph beside it.
         """
-        return (
-            data.count(b'"nodes"') > self.graphs
-            or data.count(b'"widgets_values"') > self.values
-            or data.count(b'"class_type"') > self.prompts
-            or (self.graphs == 0 and data.count(b'"inputs"') > self.prompts)
-        )
+        if self.prompts:  # else there may be one beside a graph that nobody reads
+            names = (b'"class_type"', b'"inputs"') if not self.graphs else (b'"class_type"',)
+            if any(data.count(name) > self.prompts for name in names):
+                return True
+        return data.count(b'"nodes"') > self.graphs or data.count(b'"widgets_values"') > self.values
 
 
 class _Repeating(dict[str, Any]):

@@ -169,12 +169,15 @@ def decoded(raw: Part, kind: type[_T]) -> _T | None:
         return None
 
 
+_LARGEST_OBJECT = 1 << 20
+"""Bytes; the names and values of a node's widgets take some thousands."""
+
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 
 def member_names(raw: Part) -> list[str]:
-    """Return the keys of an object in their order; none where it is no object."""
-    if isinstance(raw, UnsetType):
+    """Return the keys of an object in their order; none where it is no object, or a huge one."""
+    if isinstance(raw, UnsetType) or len(memoryview(raw)) > _LARGEST_OBJECT:
         return []
     try:
         return list(_MEMBERS.decode(raw))

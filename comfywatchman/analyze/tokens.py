@@ -108,6 +108,14 @@ def strings(value: object, deepest: int) -> Iterator[tuple[tuple[str | int, ...]
         if isinstance(here, str):
             yield place, name, here
         elif isinstance(here, dict) and len(place) < deepest:
-            stack += [((*place, key), key, here[key]) for key in reversed(here)]
+            stack += [
+                ((*place, key), key, here[key])
+                for key in reversed(here)
+                if isinstance(here[key], str | dict | list)
+            ]
         elif isinstance(here, list) and len(place) < deepest:
-            stack += [((*place, at), name, here[at]) for at in reversed(range(len(here)))]
+            stack += [
+                ((*place, at), name, here[at])
+                for at in reversed(range(len(here)))
+                if isinstance(here[at], str | dict | list)
+            ]

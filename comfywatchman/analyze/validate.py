@@ -8,7 +8,7 @@ finding nothing quickly.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from comfywatchman.analyze import tokens
 from comfywatchman.analyze.graph import Graph, Placed
-from comfywatchman.analyze.naming import Naming
+from comfywatchman.analyze.naming import Naming, pointer_to
 from comfywatchman.analyze.nesting import circle_of, definitions_below
 from comfywatchman.analyze.repeated import Counts, repeated_keys
 from comfywatchman.analyze.secrets import (
@@ -38,6 +38,7 @@ from comfywatchman.analyze.shapes import (
     Top,
     decoded,
 )
+from comfywatchman.analyze.stale import Declarations, records
 from comfywatchman.analyze.views import widget_names
 from comfywatchman.domain.references import Remark, Severity
 
@@ -56,8 +57,6 @@ _MOST_DECODED = 8 << 20
 """Bytes of a text that is taken apart to tell where in it a secret is."""
 
 _DEEPEST = 32
-_LONGEST_KEY = 100
-"""Characters of one step of a pointer that are told."""
 
 
 class Inspector:
@@ -72,18 +71,17 @@ class Inspector:
         self._passwords = b"assw" in data
         """Whether anything in it can be called a password."""
         self._read = Counts()
-        self._declaring: dict[int, tuple[str, Node]] = {}
-        """Nodes that declare models, by their identity: where they do."""
-        self._given: dict[str, set[str]] = {}
-        """Of those that get a value from elsewhere: where they declare, and their paths."""
+        self._declared = Declarations()
 
     def named(self, selected: Iterable[tuple[str, str]]) -> tuple[Remark, ...]:
         """Return what was found, with the nodes that it is about.
 
         *selected* are the paths of nodes, and what each of them selects (empty: nobody can tell).
         """
-        if self._given:
-            self._overruled(selected)
+        told = {each.pointer for each in self.found}
+        for place in self._declared.overruled(selected):
+            if place not in told:
+                self._stale(place)
         return tuple(self._naming.named(remark) for remark in self.found)
 
     @property
@@ -123,28 +121,8 @@ class Inspector:
         self.part(top.extra, f"{place}/extra")
 
     def placed(self, nodes: Iterable[Placed]) -> None:
-        """Note which nodes that declare models have a value from a link or a subgraph's host."""
-        for each in nodes if self._declaring else ():
-            known = self._declaring.get(id(each.node))
-            if known is not None and (each.host is not None or _has_linked_widget(each.node)):
-                self._given.setdefault(known[0], set()).add(each.path)
-
-    def _overruled(self, selected: Iterable[tuple[str, str]]) -> None:
-        """Tell of models that a node declares while it gets others, wherever it is used."""
-        by_path: dict[str, set[str]] = {}
-        for path, name in selected:
-            by_path.setdefault(path, set()).add(_basename(name))
-        for place, node in self._declaring.values():
-            chosen = set[str]().union(*(by_path.get(p, ()) for p in self._given.get(place, ())))
-            told = {each.pointer for each in self.found if each.code == "stale-model"}
-            models = node.properties.models if node.properties is not None else None
-            if not chosen or "" in chosen or not isinstance(models, list):
-                continue
-            for number, record in enumerate(models):
-                called = record.get("name") if isinstance(record, dict) else None
-                stale = isinstance(called, str) and _basename(called) not in chosen
-                if stale and f"{place}/{number}" not in told:
-                    self._stale(f"{place}/{number}")
+        """Note where in the opened graph its nodes are."""
+        self._declared.placed(nodes)
 
     def rest(self, data: bytes) -> None:
         """Look for what is wrong with the text *data* as a whole, and for secrets anywhere else."""
@@ -159,14 +137,14 @@ class Inspector:
         for where, name, text in tokens.strings(whole, _DEEPEST):
             what = self._what(name, text)
             if what is not None:
-                pointer = _pointer("", *where)
+                pointer = pointer_to("", *where)
                 if not any(f"{each}/".startswith(f"{pointer}/") for each in told):
                     self._secrets([(where, what)], "")
 
     def _repeated(self, data: bytes) -> None:
         told: set[str] = set()
         for where, lost in repeated_keys(data):
-            place = _pointer("", *where)
+            place = pointer_to("", *where)
             if place not in told:
                 told.add(place)
                 self._tell(
@@ -215,7 +193,7 @@ class Inspector:
                         self._lost_inputs(graph, node.inputs, f"{place}/nodes/{number}/inputs")
                         break
             if node.properties is not None and node.properties.models:
-                self._declared(node, f"{place}/nodes/{number}/properties/models")
+                self._declares(node, f"{place}/nodes/{number}/properties/models")
             if node.widgets_values:
                 hits = self._in_widgets(node, node.widgets_values)
                 if hits:
@@ -285,19 +263,11 @@ class Inspector:
                     "The input names a link that is not there.",
                 )  # fmt: skip
 
-    def _declared(self, node: Node, place: str) -> None:
-        models = node.properties.models if node.properties is not None else None
-        self._declaring[id(node)] = place, node
-        chosen: set[str] | None = None
-        for number, record in enumerate(models if isinstance(models, list) else ()):
-            if not isinstance(record, dict):
-                continue
-            name, url = record.get("name"), record.get("url")
-            if isinstance(name, str) and not _is_one_of(name, node.widgets_values):
-                if chosen is None:
-                    chosen = set(_names(node.widgets_values, 0))
-                if _basename(name) not in chosen:
-                    self._stale(f"{place}/{number}")
+    def _declares(self, node: Node, place: str) -> None:
+        for number in self._declared.unselected(node, place):
+            self._stale(f"{place}/{number}")
+        for number, record in enumerate(records(node)):
+            url = record.get("url") if isinstance(record, dict) else None
             if isinstance(url, str) and letters_in(url):
                 self._secrets(self._search.value(url), f"{place}/{number}/url")
             if self._full:
@@ -326,10 +296,10 @@ class Inspector:
             for name, value in node.inputs.items():
                 if _is_lost(value, prompt):
                     self._tell(
-                        "dangling-link", Severity.WARNING, _pointer(place, key, "inputs", name),
+                        "dangling-link", Severity.WARNING, pointer_to(place, key, "inputs", name),
                         "The input is linked to a node that is not there.",
                     )  # fmt: skip
-            self._secrets(self._search.value(node.inputs), _pointer(place, key, "inputs"))
+            self._secrets(self._search.value(node.inputs), pointer_to(place, key, "inputs"))
             if self._full:
                 return
 
@@ -366,7 +336,7 @@ class Inspector:
     def _secrets(self, hits: Iterable[Hit], place: str) -> None:
         for where, what in islice(hits, _MOST):
             self._tell(
-                "secret", Severity.ERROR, _pointer(place, *where),
+                "secret", Severity.ERROR, pointer_to(place, *where),
                 f"This looks like {what}. Whoever gets the file gets it as well: take it out,"
                 " and withdraw it where it was made.",
             )  # fmt: skip
@@ -393,10 +363,6 @@ def _names_secrets(node: Node) -> bool:
     )
 
 
-def _has_linked_widget(node: Node) -> bool:
-    return any(each.widget is not None and each.link is not None for each in node.inputs or ())
-
-
 def _has_sockets(graph: Graph, link: Link) -> bool:
     """Return whether the file has the sockets that a link connects, where it tells them."""
     if link.origin_id == graph.input_node and graph.inputs:
@@ -417,31 +383,3 @@ def _is_lost(value: Any, prompt: Mapping[str, PromptNode]) -> bool:
         and isinstance(value[0], str | int)
         and str(value[0]) not in prompt
     )
-
-
-def _is_one_of(name: str, values: Any) -> bool:
-    return isinstance(values, list) and name in values
-
-
-def _names(value: Any, depth: int) -> Iterator[str]:
-    if isinstance(value, str):
-        yield _basename(value)
-    elif isinstance(value, list | dict) and depth < _DEEPEST:
-        for inner in value if isinstance(value, list) else value.values():
-            yield from _names(inner, depth + 1)
-
-
-def _basename(name: str) -> str:
-    return name.replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def _pointer(place: str, *steps: str | int) -> str:
-    return place + "".join(f"/{_escaped(step)}" for step in steps)
-
-
-def _escaped(step: str | int) -> str:
-    if isinstance(step, int):
-        return str(step)
-    if len(step) > _LONGEST_KEY:
-        step = f"{step[:_LONGEST_KEY]}…"
-    return step.replace("~", "~0").replace("/", "~1")

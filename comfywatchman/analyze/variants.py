@@ -113,7 +113,7 @@ def read_graph(
 
 
 def _read(raw: Raw, place: _Place) -> Found:
-    top = read_top(raw, _keeps_values(place.tables))
+    top = read_top(raw, _keeps_values(place.tables), place.allowed.kept)
     if top is None:
         return _no_object(raw, place)
     if top.nodes is not None:
@@ -225,7 +225,7 @@ def _together(several: Sequence[tuple[Raw, _Place]], place: _Place) -> Found | N
 
 
 def _prompt(raw: Raw, place: _Place) -> Found | None:
-    prompt = read_prompt(raw)
+    prompt = read_prompt(raw, place.allowed.kept)
     if not prompt:
         return None
     place.allowed.listed.take(len(prompt))
@@ -264,12 +264,21 @@ def _saved(top: Top, place: _Place) -> Found:
     found = [*_declared(opener.placed), *entries(decoded(top.models, list[Any]), "models")]
     return Found(
         "ui",
-        [SavedNode(each) for each in opener.placed if each.node.type not in VIRTUAL],
+        _views(opener.placed, place.tables),
         found,
         list(_notes(opener.placed)),
         opener.levels,
         definitions=[known],
     )
+
+
+def _views(placed: Iterable[Placed], tables: Tables) -> list[View]:
+    core = tables.core
+    return [
+        SavedNode(each, fixed=each.node.type in core)
+        for each in placed
+        if each.node.type not in VIRTUAL
+    ]
 
 
 def _mentions_groups(extra: Part) -> bool:

@@ -76,10 +76,16 @@ class View(Protocol):
 class SavedNode:
     """A node of a saved graph."""
 
-    __slots__ = ("_names", "_placed")
+    __slots__ = ("_fixed", "_names", "_placed")
 
-    def __init__(self, placed: Placed) -> None:
+    def __init__(self, placed: Placed, *, fixed: bool = False) -> None:
+        """Keep the node; *fixed*: its widgets stand where the table says, whatever names are told.
+
+        Editors of old append a socket when a widget is made one, so that all of them together need
+        not be in the order of the values. ComfyUI's own nodes never changed theirs.
+        """
         self._placed = placed
+        self._fixed = fixed
         self._names: Sequence[str] | None = None
 
     @property
@@ -110,11 +116,10 @@ class SavedNode:
         values = self._placed.node.widgets_values
         if isinstance(values, dict):
             return spot.name if spot.name in values else None
-        if spot.name in self.names:
+        there = isinstance(values, list) and spot.index is not None and spot.index < len(values)
+        if spot.name in self.names and not (there and self._fixed):
             return self.names.index(spot.name)
-        if isinstance(values, list) and spot.index is not None and spot.index < len(values):
-            return spot.index
-        return None
+        return spot.index if there else None
 
     def value(self, key: Key | None, name: str) -> Answer:
         values = self._placed.node.widgets_values

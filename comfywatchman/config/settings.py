@@ -373,12 +373,12 @@ class Settings(Section, frozen=True):
     search_backends: Annotated[
         tuple[str, ...],
         Says(
-            "Who is asked for a missing model, in this order: workflow, hfcache, catalog, civitai, "
-            "huggingface, github, modelscope, the name of an installed package's, or a Python "
-            "file with one.",
+            "Who is asked for a missing model, in this order: workflow, hfcache (with huggingface "
+            "in any case), catalog, civitai, huggingface, github, modelscope, the name of an "
+            "installed package's, or a Python file with one.",
             kind="backend",
         ),
-    ] = ("workflow", "hfcache", "catalog", "civitai", "huggingface", "github")
+    ] = ("workflow", "catalog", "civitai", "huggingface")
     offline: Annotated[
         bool,
         Says("Ask nobody: what was answered before is used, and the rest is named."),

@@ -165,9 +165,16 @@ def backends_for(
         places = Otherwise(first, listed)
     cache = LocalHubCache(cache_root(environ, Path.home()))
     ours = backends_of(questions, publisher, endpoints, places, cache)
-    return [
-        ours[name] if name in ours else other_backend(name) for name in settings.search_backends
-    ]
+    names = _asked(settings.search_backends)
+    return [ours[name] if name in ours else other_backend(name) for name in names]
+
+
+def _asked(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return whom to ask: what Hugging Face has, its cache on this machine may have already."""
+    if "huggingface" not in names or "hfcache" in names:
+        return names
+    before = min(names.index(name) for name in ("catalog", "huggingface") if name in names)
+    return (*names[:before], "hfcache", *names[before:])
 
 
 def lifetimes_for(settings: Settings) -> Lifetimes:

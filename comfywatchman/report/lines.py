@@ -44,6 +44,7 @@ LOG_EVENTS: Mapping[str, str] = {
     "reference.resolved": "a source was chosen for a missing model",
     "reference.ambiguous": "a person has to choose the source",
     "reference.unresolved": "no source can be used",
+    "catalog.stale": "a list of known models could not be fetched; an older one is used",
     "search.asked": "a backend was asked; the line after it tells how it went",
     "search.answered": "a backend answered, perhaps with nothing (`result` is `empty`)",
     "search.unavailable": "a backend could not be asked",

@@ -12,6 +12,8 @@ from comfywatchman.domain.references import (
 from tests.analyze.comparing import (
     EXTRA,
     MODELS,
+    ONE,
+    TWO,
     code,
     file,
     finding,
@@ -231,3 +233,31 @@ def test_a_name_that_must_not_become_a_path_is_refused(name: str) -> None:
     assert found.state is ReferenceState.MISSING
     assert found.trouble is not None
     assert found.trouble.code == "unsafe-name"
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("deep.pt", "sub/deep.pt"),
+        ("other/deep.pt", "deep.pt"),
+        ("deep", "sub/deep.pt"),
+        ("deep.ckpt", "deep.pt"),
+    ],
+)
+def test_a_node_that_looks_in_every_subfolder_finds_it_there(name: str, there: str) -> None:
+    reference = wanting(name, lookup=Lookup.BASENAME)
+
+    assert finding(reference, file(MODELS / "loras" / there)).state is ReferenceState.PRESENT
+    assert finding(wanting(name), file(MODELS / "loras" / there)).state is not (
+        ReferenceState.PRESENT
+    )
+
+
+def test_the_subfolder_that_is_written_goes_before_others() -> None:
+    right = file(MODELS / "loras/b/x.pt", sha256=ONE)
+
+    found = finding(
+        wanting("b/x.pt", lookup=Lookup.BASENAME), file(MODELS / "loras/a/x.pt", sha256=TWO), right
+    )
+
+    assert (found.path, found.hint) == (right.path, None)

@@ -93,22 +93,13 @@ def test_a_workflow_that_was_being_read_while_a_server_taught_is_read_again_once
 ) -> None:
     nodes = make(server.url)
     nodes.look()
-    seen = [
-        WorkflowAnalyzed(
-            Analysis(path, "", WorkflowContent("json", "ui", node_types=(NodeTypeUse(kind, 1),))),
-            duration_seconds=0.5,
-        )
-        for path, kind in ((WORKFLOW, "Fancy Loader"), (Path("/wf/b.json"), "Other"))
-    ]
+    for kind, waiting in (("Other", []), ("Fancy Loader", [WORKFLOW]), ("Fancy Loader", [])):
+        content = WorkflowContent("json", "ui", node_types=(NodeTypeUse(kind, 1),))
+        nodes.observe(WorkflowAnalyzed(Analysis(WORKFLOW, "", content), duration_seconds=0.5))
 
-    for event in seen:
-        nodes.observe(event)
-    assert office.waiting("analyze") == [AnalyzeWorkflow(WORKFLOW, Cause.LEARNED)]
-
-    office.desk.give_back(office.take("analyze"), Outcome())
-    for event in seen:
-        nodes.observe(event)
-    assert office.waiting("analyze") == []
+        assert office.waiting("analyze") == [AnalyzeWorkflow(p, Cause.LEARNED) for p in waiting]
+        if waiting:
+            office.desk.give_back(office.take("analyze"), Outcome())
 
 
 def test_what_was_learned_holds_for_the_next_process_without_a_server(

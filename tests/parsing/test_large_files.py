@@ -33,6 +33,21 @@ def test_a_workflow_of_fifty_megabytes_takes_a_quarter_of_a_gigabyte(
     assert told["child"] + told["parent"] < WANTED
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_loader_with_millions_of_values_is_refused_before_they_take_memory(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "large.json"
+    values = ["a.pt", *["v1234567"] * 5_000_000]
+    path.write_text(json.dumps(graph(node(1, "LoraLoader", *values)), separators=(",", ":")))
+
+    told = read_apart(path)
+
+    trouble: object = told["trouble"]
+    assert trouble == "workflow-too-large"
+    assert told["child"] + told["parent"] < WANTED
+
+
 def padded(workflow: dict[str, object], size: int) -> bytes:
     """Return a workflow with nodes beside its own that make it large and name nothing."""
     filler = [node(f"f{at}", "Numbers", [1.5, 2, True] * 20_000) for at in range(size // 300_000)]

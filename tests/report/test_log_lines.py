@@ -76,8 +76,8 @@ def test_every_event_name_is_in_the_documents() -> None:
 def test_the_events_name_what_the_contract_names() -> None:
     named = {line.event for event in EVENTS for line in lines(event)}
 
-    # The rest is told by whoever reads settings and posts webhooks.
-    told_otherwise = {"config.loaded", "config.reloaded", "config.rejected"}
+    # The rest is told by whoever reads settings, keeps lists and posts webhooks.
+    told_otherwise = {"config.loaded", "config.reloaded", "config.rejected", "catalog.stale"}
     assert named == set(LOG_EVENTS) - told_otherwise - {"webhook.delivered", "webhook.failed"}
 
 
