@@ -65,11 +65,12 @@ def record(connection: Connection, event: Event, now: float) -> set[str]:
     asked = _asked_before(connection, event)
     before = _bytes_of(connection, event)
     wanted = _wanted_by(connection, event)
+    doubted = _doubted_before(connection, event)
     _store(connection, event, now)
     _close_what_is_over(connection, event, wanted, now)
     waiting = {*_waiting(connection, event), *_concerned(connection, event, before)}
     follow = next_jobs(event, waiting=tuple(sorted(waiting)), asked=asked)
-    if isinstance(event, WorkflowAnalyzed) and _overtaken(connection, event, now):
+    if isinstance(event, WorkflowAnalyzed) and _overtaken(connection, event, doubted, now):
         follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
     kinds = jobs.enqueue(connection, follow, now, priority=_priority(connection, event))
     return kinds | {INDEX} if isinstance(event, _TO_MEASURE) else kinds
@@ -109,6 +110,13 @@ def _wanted_by(connection: Connection, event: Event) -> frozenset[tuple[str, str
             return workflows.wants_of(connection, path)
         case _:
             return frozenset()
+
+
+def _doubted_before(connection: Connection, event: Event) -> frozenset[tuple[str, str]]:
+    """Return folder and name of what an analyzed workflow was known to leave open until now."""
+    if isinstance(event, WorkflowAnalyzed):
+        return promises.doubted_by(connection, event.analysis.path)
+    return frozenset()
 
 
 def _close_what_is_over(
@@ -195,10 +203,16 @@ def _follow_many(
     return kinds
 
 
-def _overtaken(connection: Connection, event: WorkflowAnalyzed, now: float) -> bool:
+def _overtaken(
+    connection: Connection,
+    event: WorkflowAnalyzed,
+    doubted: frozenset[tuple[str, str]],
+    now: float,
+) -> bool:
     """Whether what the analysis saw of a file is no more so.
 
     Its news went to the workflows that were known to ask for it then; this one was not yet.
+    *doubted* is what this one was known to leave open.
     """
     began = now - event.duration_seconds - _QUEUED_SECONDS
     first = event.cause in {Cause.CHANGED, Cause.LEARNED}
@@ -209,6 +223,10 @@ def _overtaken(connection: Connection, event: WorkflowAnalyzed, now: float) -> b
                 over = over or (first and models.blamed_since(connection, finding.path, began))
             case ReferenceState.ELSEWHERE if finding.path is not None and finding.same_bytes:
                 over = finding.sha256 not in promises.proven(connection, finding.path)
+            case ReferenceState.ELSEWHERE | ReferenceState.AMBIGUOUS:
+                asked = finding.reference
+                known = (asked.folder or "", asked.name) in doubted
+                over = not known and promises.measured_since(connection, asked.name, began)
             case ReferenceState.MISSING if first:
                 # Asked once: a row may be of a file that is gone, which the next sweep notices.
                 over = promises.known(connection, finding.reference)

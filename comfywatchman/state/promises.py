@@ -132,6 +132,24 @@ def doubting(connection: Connection, filename: str, digits: Collection[str]) -> 
     return set(rows.scalars())
 
 
+def doubted_by(connection: Connection, workflow: Path) -> frozenset[tuple[str, str]]:
+    """Return folder and name of what a workflow asks for and nobody knows yet which file it is."""
+    rows = connection.execute(
+        select(wants.c.folder, wants.c.name).where(
+            wants.c.workflow == workflow, wants.c.state.in_(_UNDECIDED)
+        )
+    )
+    return frozenset((row.folder, row.name) for row in rows)
+
+
+def measured_since(connection: Connection, filename: str, since: float) -> bool:
+    """Whether a file of this name was measured at or after *since*, seconds since the epoch."""
+    found = select(models.c.path).where(
+        models.c.base == searchable(filename.rpartition("/")[2]), models.c.verified_at >= since
+    )
+    return connection.execute(found.limit(1)).first() is not None
+
+
 _of_the_same = and_(
     promises.c.workflow == wants.c.workflow,
     promises.c.folder == wants.c.folder,

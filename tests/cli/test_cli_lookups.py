@@ -122,7 +122,7 @@ def test_what_a_person_can_do_has_the_exact_link(
 
     assert row["error"]["code"] == code
     assert link in row["next"]
-    assert set(steps(row)) == {"disk", "workflow", "civitai", "huggingface", "github"}
+    assert set(steps(row)) == {*("disk", "workflow", "hfcache", "civitai", "huggingface", "github")}
 
 
 # -- search

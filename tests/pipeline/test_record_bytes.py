@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +170,21 @@ def test_an_analysis_that_missed_bytes_which_came_meanwhile_is_made_again_once(
     office: Office, row: Finding
 ) -> None:
     office.happens(found(), indexed(), analyzed(A, row))
+    assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
+
+    office.desk.give_back(office.take("analyze"), _did(analyzed(A, row, cause=Cause.ARRIVED)))
+    assert office.waiting("analyze") == []
+
+
+def test_an_analysis_that_left_open_what_was_measured_meanwhile_is_made_again_once(
+    office: Office,
+) -> None:
+    same_name = Path("/m/loras/sub/x.safetensors")
+    event = indexed(same_name)
+    read = replace(event, reading=replace(event.reading, at_ns=time.time_ns()))
+    hint = Trouble(Hint.SEVERAL.value, "Files of this name are here.", "Select one.")
+    row = replace(finding("x.safetensors"), state=ReferenceState.ELSEWHERE, hint=hint)
+    office.happens(found(same_name), read, analyzed(A, row, cause=Cause.ARRIVED))
     assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
 
     office.desk.give_back(office.take("analyze"), _did(analyzed(A, row, cause=Cause.ARRIVED)))
