@@ -133,8 +133,7 @@ def _close_what_is_over(
     if wanted:
         left = wanted - _wanted_by(connection, event)
         over |= {key for key in left if not workflows.asked_by(connection, *key)}
-    for folder, name in over:
-        jobs.settled(connection, f"{folder}/{name}", now, searched=False)
+    jobs.over(connection, [f"{folder}/{name}" for folder, name in over], now)
 
 
 def _is_over(connection: Connection, finding: Finding) -> bool:

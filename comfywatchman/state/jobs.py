@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Mark
@@ -157,22 +157,32 @@ def crashed(connection: Connection, job_id: int, trouble: Trouble, now: float) -
     return aside
 
 
-def settled(connection: Connection, key: str, now: float, *, searched: bool = True) -> None:
-    """Close what failed earlier for a model that is here now.
+_AT_ONCE = 500
+"""Keys in one statement."""
 
-    Unless it is still *searched*, a search that waits is closed as well: nobody needs its answer.
-    """
-    ended = jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED))
+
+def settled(connection: Connection, key: str, now: float) -> None:
+    """Close what failed earlier for a model that is here now."""
+    _close(connection, [key], jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED)), now)
+
+
+def over(connection: Connection, keys: Collection[str], now: float) -> None:
+    """Close what failed earlier, and searches that wait: nobody needs their answers."""
     idle = and_(jobs.c.kind == "resolve", jobs.c.state == WAITING)
-    connection.execute(
-        update(jobs)
-        .where(
-            jobs.c.key == natural_key(key),
-            jobs.c.kind.in_(("resolve", "fetch")),
-            ended if searched else or_(ended, idle),
+    _close(connection, keys, or_(jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED)), idle), now)
+
+
+def _close(
+    connection: Connection, keys: Collection[str], which: ColumnElement[bool], now: float
+) -> None:
+    every = [natural_key(key) for key in keys]
+    for first in range(0, len(every), _AT_ONCE):
+        some = every[first : first + _AT_ONCE]
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.kind.in_(("resolve", "fetch")), jobs.c.key.in_(some), which)
+            .values(state=DONE, trouble=None, updated_at=now)
         )
-        .values(state=DONE, trouble=None, updated_at=now)
-    )
 
 
 def release(connection: Connection, job_id: int, now: float) -> None:
