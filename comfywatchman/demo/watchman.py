@@ -25,8 +25,8 @@ class Watchman:
     """
 
     def __init__(self, settings: Path, log: Path, environment: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-m", "comfywatchman", "run", "--config", str(settings)]
-        self._command += ["--log-format", "json"]
+        self._command = [sys.executable, "-P", "-m", "comfywatchman", "run"]
+        self._command += ["--config", str(settings), "--log-format", "json"]
         self._log = log
         self._environment = dict(environment)
         self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()

@@ -105,9 +105,12 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _migrate(path: Path, found: str) -> None:
-    """Run alembic in a process of its own: it costs 9 MB that the daemon would keep."""
+    """Run alembic in a process of its own: it costs 9 MB that the daemon would keep.
+
+    It imports nothing from the current directory, which may be anybody's.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "comfywatchman.state.migrate", str(path)],
+        [sys.executable, "-P", "-m", "comfywatchman.state.migrate", str(path)],
         capture_output=True,
         text=True,
         timeout=_MIGRATION_LIMIT,

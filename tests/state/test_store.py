@@ -81,6 +81,36 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     assert store.open_reader(tmp_path) is not None
 
 
+def test_an_upgrade_runs_nothing_that_lies_in_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, here = tmp_path / "state", tmp_path / "here"
+    store.open_keeper(state).close()
+    (path,) = state.glob("*.sqlite3")
+    path.unlink()
+    engine = writing_engine(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
+        )
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    engine.dispose()
+    from alembic import command
+
+    configuration = migrate.configuration(path)
+    command.upgrade(configuration, "0001")
+    configuration.attributes["engine"].dispose()
+    here.mkdir()
+    for name in ("html", "typing_extensions", "alembic", "sqlalchemy"):
+        (here / f"{name}.py").write_text("open('was-run', 'w').close(); raise SystemExit(1)")
+    monkeypatch.chdir(here)
+    store.open_keeper(state).close()
+
+    assert not (here / "was-run").exists()
+    with closing(sqlite3.connect(path)) as made:
+        assert made.execute("SELECT version_num FROM alembic_version").fetchone() == (REVISION,)
+
+
 @pytest.mark.parametrize("name", ["with space", "50% off", "why?", "a#b", "ünïcode", "caf\udce9"])
 def test_the_state_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
     directory = tmp_path / name
