@@ -13,13 +13,29 @@ from typing import Any
 HOLDERS = frozenset({"PrimitiveNode", "PrimitiveString", "PrimitiveStringMultiline", "CustomCombo"})
 """Nodes whose first output is their first widget's value, whatever it is."""
 
-_CONSTANT = re.compile(
-    r"Primitive|Const|Literal"
-    r"|(?:^|[^A-Za-z]|(?<=[a-z]))(?:[Ii]nt|INT|[Ii]nteger|[Bb]ool|BOOL|[Bb]oolean|[Ff]loat|FLOAT)(?![a-z])"
-)
-"""Nodes of packs that hold a number or a switch say so in their name: INTConstant, easy boolean."""
+_HOLDS = re.compile(r"Primitive|Const(?:ant)?(?![a-z])|Literal")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NUMBER = frozenset({"int", "integer", "bool", "boolean", "float"})
+_PLAIN = frozenset({"easy", "impact", "cr", "jw", "simple", "value", "input", "node", "toggle"})
+"""What stands beside the kind in the names of nodes that hold one: ImpactInt, easy boolean."""
 
-_COMPUTES = re.compile(r"(?i)random|not(?![a-z])|to(?![a-z])|math|compare|eval")
+_COMPUTES = re.compile(
+    r"(?i)random|not(?![a-z])|to(?![a-z])|math|compare|eval|invert|count|range|list|seed"
+)
+
+
+def _holds_a_number(node_type: str) -> bool:
+    """Return whether a node's name says that it holds a number or a switch, and does no more.
+
+    ``INT Multiply`` and ``Invert Boolean`` name the kind as well: any other word is a doubt.
+    """
+    if _COMPUTES.search(node_type) is not None:
+        return False
+    if _HOLDS.search(node_type) is not None:
+        return True
+    words = {word.lower() for word in _WORD.findall(node_type)}
+    return not words.isdisjoint(_NUMBER) and words <= _NUMBER | _PLAIN
+
 
 _AFTERWARDS = frozenset({"fixed", "increment", "increment-wrap", "decrement", "randomize"})
 """What becomes of a value next; the editor's own widget beside it."""
@@ -27,7 +43,7 @@ _AFTERWARDS = frozenset({"fixed", "increment", "increment-wrap", "decrement", "r
 
 def constant(node_type: str, values: Iterable[Any]) -> int | float | None:
     """Return the number or switch that a node holds which has nothing else; else ``None``."""
-    if _CONSTANT.search(node_type) is None or _COMPUTES.search(node_type) is not None:
+    if not _holds_a_number(node_type):
         return None
     found = [value for value in values if not isinstance(value, str) or value not in _AFTERWARDS]
     only = found[0] if len(found) == 1 else None

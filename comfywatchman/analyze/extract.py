@@ -18,6 +18,7 @@ from comfywatchman.analyze.text import (
     loras,
     names_a_model,
     records,
+    without_comments,
 )
 from comfywatchman.analyze.values import CHOSEN, Answer, Found, Unknown
 from comfywatchman.analyze.versions import placed_rules
@@ -133,6 +134,8 @@ class _Reader:
             used.add(key)
         if rule.kind == "unread":
             return
+        if rule.kind == "tags" and self._has_rows():
+            return
         on = self._on(rule)
         found = self._asked(rule, key, on=on is not False)
         if on is None:
@@ -201,6 +204,15 @@ class _Reader:
                     yield self._made(
                         rule.folders, raw, name or rule.spot.name, lookup, rule.how, on=on
                     )
+
+    def _has_rows(self) -> bool:
+        """Return whether the node keeps rows beside its text: they alone say what it loads."""
+        if all(rule.kind != "rows" for rule in self.rules):
+            return False
+        return any(
+            isinstance(value, list) or (isinstance(value, dict) and "__value__" in value)
+            for _, _, value in self.view.loose()
+        )
 
     def _on(self, rule: Rule) -> bool | None:
         """Return whether a row counts; ``None`` where another node decides when it runs."""
@@ -299,7 +311,7 @@ class _Reader:
         return () if folder is None else (folder,)
 
     def _embeddings(self, text: str, widget: str) -> Iterator[Mention]:
-        for name in embeddings(text):
+        for name in embeddings(without_comments(text) if self.view.edited else text):
             yield self._made(
                 ("embeddings",),
                 name,

@@ -9,6 +9,9 @@ from typing import Any
 _MOST = 100
 """Keys of one text that are told."""
 
+_LARGEST_PROMPT = 1 << 20
+"""Bytes of a prompt that is always looked through."""
+
 
 @dataclass(slots=True)
 class Counts:
@@ -24,8 +27,12 @@ class Counts:
         """Return whether the text has more of the keys that matter than were read.
 
         Quick, and sometimes true for no reason, as of a prompt that carries a graph beside it.
+        A prompt alone is always looked through, up to a megabyte: no number tells which of its
+        inputs are there twice.
         """
         if self.prompts:  # else there may be one beside a graph that nobody reads
+            if not self.graphs and len(data) <= _LARGEST_PROMPT:
+                return True
             names = (b'"class_type"', b'"inputs"') if not self.graphs else (b'"class_type"',)
             if any(data.count(name) > self.prompts for name in names):
                 return True

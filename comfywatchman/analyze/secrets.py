@@ -48,7 +48,10 @@ _SECRETS: Mapping[str, tuple[tuple[int, str, str], ...]] = {
     "auth=": (_IN_URL,),
     "ignature=": (_IN_URL,),
     "Key": (_IN_URL, _HEX),
-    "KEY": (_HEX,),
+    "KEY": (
+        _HEX,
+        (46, r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----", "a private key"),
+    ),
     "AIza": ((1, r"\bAIza[0-9A-Za-z_-]{35}", "a Google key"),),
     "eyJ": ((1, r"\beyJ[A-Za-z0-9_-]{16,}\.eyJ", "a signed token"),),
     "@": ((320, r"\b[a-z]{2,10}://[^\s/:@]{0,100}:[^\s/@]{1,200}@", "a password in a URL"),),

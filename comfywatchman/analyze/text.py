@@ -35,7 +35,11 @@ _BRACKETS = ("[]", "()")
 
 _TEMPORARY = (" [input]", " [output]", " [temp]")
 
-_EMBEDDING = re.compile(r"(?:^|(?<=[\s(\[,{|]))embedding:((?:\\[()]|[^\s(),|{}]){1,255})")
+_EMBEDDING = re.compile(
+    r"(?:^|(?<=[\s(\[,|])|(?<=\{)(?<!\\\{))embedding:((?:\\[()]|\\(?![{}|])|[^\s(),|{}\\]){1,255})"
+)
+_LINE_COMMENT = re.compile(r"//[^\n\r\u2028\u2029]*")
+_COMMENT = re.compile(rf"/\*|{_LINE_COMMENT.pattern}")
 _ESCAPED = re.compile(r"\\([()])")
 _WEIGHT = re.compile(r":-?\d*\.?\d*$")
 _LORA = re.compile(r"<(?:lora|lyco):([^<>:\n]{1,256})(?::[^<>\n]{0,64})?>", re.IGNORECASE)
@@ -126,13 +130,28 @@ def stem(name: str) -> str:
     return name
 
 
+def without_comments(text: str) -> str:
+    """Return a prompt as the editor sends it (processDynamicPrompt): without C's comments."""
+    if "/*" not in text and "//" not in text:
+        return text
+    kept: list[str] = []
+    at, last = 0, text.rfind("*/")
+    while (found := _COMMENT.search(text, at)) is not None:
+        opens = found[0] == "/*"
+        if opens and found.end() > last:  # this one is never closed, nor is one behind it
+            return "".join([*kept, _LINE_COMMENT.sub("", text[at:])])
+        kept.append(text[at : found.start()])
+        at = text.index("*/", found.end()) + 2 if opens else found.end()
+    return "".join([*kept, text[at:]])
+
+
 def embeddings(text: str) -> Iterator[str]:
     """Yield the names behind ``embedding:`` in a prompt.
 
     As ComfyUI reads them (comfy/sd1_clip.py): at the start of a segment or after white space, up to
     the next white space; parentheses, unless escaped, weights and a trailing comma do not belong to
     the name. One written right after a comma is meant as well, although ComfyUI overlooks it, and
-    so is one in the editor's choices, ``{embedding:a|embedding:b}``.
+    so is one in the editor's choices, ``{embedding:a|embedding:b}``, unless the brace is escaped.
     """
     for found in _EMBEDDING.finditer(text):
         name = found[1]

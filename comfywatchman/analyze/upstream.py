@@ -2,55 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
-from comfywatchman.analyze.graph import Graph, Placed
-from comfywatchman.analyze.shapes import Id, Node, PromptNode
+from comfywatchman.analyze.graph import INACTIVE, Graph, Placed, first_text, short
+from comfywatchman.analyze.sent import MUTED, given_to, handed_on
+from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket
 from comfywatchman.analyze.text import has_tags
 from comfywatchman.analyze.values import Found, follow, socket_of
+from comfywatchman.analyze.widgets import widget_names
 
 _MOST_NODES = 100
+_MOST_WAYS = 2000
+"""Links that are looked at, several of them to the same node."""
+
+_WIDGETS: Mapping[str, Sequence[str]] = {
+    "StringConcatenate": ("string_a", "string_b", "delimiter"),
+}
+"""Of nodes that join texts, where older files do not name them (comfy_extras/nodes_string.py)."""
+
 _NO_TEXTS = frozenset({"INT", "FLOAT", "BOOLEAN", "MODEL", "CLIP", "VAE", "IMAGE", "LATENT"})
 """Kinds of sockets through which no text comes."""
 
 
+_Place = tuple[int, str, Id, int]
+"""Graph, path of the instance, node, and the output where that matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A link, in the graph where it lies."""
+
+    graph: Graph
+    host: Placed | None
+    link: Id
+
+
 def texts_before(placed: Placed, widget: str) -> Iterator[str]:
     """Yield the texts with tags that stand along the links to a widget of a saved node."""
-    graph, seen = placed.graph, {placed.node.id}
     first = socket_of(placed.node, widget)
-    links = [first.link] if first is not None and first.link is not None else []
-    while links and len(seen) < _MOST_NODES:
-        graph.steps.take()
-        number = links.pop()
-        link = graph.link(number)
-        origin = None if link is None else graph.node(link.origin_id)
-        if link is None or origin is None or origin.type in graph.known:
-            yield from _from_elsewhere(graph, placed.host, number)
-        elif origin.id not in seen:
-            seen.add(origin.id)
-            graph.steps.take(len(origin.inputs or ()) // 16)
-            yield from _own_texts(origin)
-            links += [
-                socket.link
-                for socket in reversed(origin.inputs or ())
-                if socket.link is not None and socket.kind not in _NO_TEXTS
-            ]
+    if first is None or first.link is None:
+        return
+    ways = [_Way(placed.graph, placed.host, first.link)]
+    seen: set[_Place] = set()
+    for _ in range(_MOST_WAYS):
+        if not ways or len(seen) >= _MOST_NODES:
+            return
+        yield from _along(ways.pop(), ways, seen)
 
 
-def _from_elsewhere(graph: Graph, host: Placed | None, link: Id) -> Iterator[str]:
-    answer = follow(graph, host, link, hops=_MOST_NODES)
+def _along(way: _Way, ways: list[_Way], seen: set[_Place]) -> Iterator[str]:
+    """Yield the texts of the node at the other end of a link, and note the links to go on by."""
+    graph, host = way.graph, way.host
+    graph.steps.take()
+    link = graph.link(way.link)
+    if link is None:
+        return
+    if host is not None and link.origin_id == graph.input_node:
+        yield from _into_instance(way, host, ways, link.origin_slot)
+        return
+    origin = graph.node(link.origin_id)
+    if origin is None or origin.mode == MUTED:
+        return
+    sent = origin.mode not in INACTIVE
+    inside = graph.known.get(origin.type) if sent else None
+    slot = 0 if sent and inside is None else link.origin_slot
+    place = (id(graph), "" if host is None else host.path, origin.id, slot)
+    if place in seen:
+        return
+    seen.add(place)
+    if inside is not None:
+        number = inside.to_outside.get(slot)
+        instance = Placed(f"{place[1]}:{short(origin.id)}", origin, graph, host, active=True)
+        ways += [] if number is None else [_Way(inside, instance, number)]
+        return
+    if sent:
+        yield from _own_texts(origin)
+    graph.steps.take(len(origin.inputs or ()) // 16)
+    ways += [
+        _Way(graph, host, socket.link)
+        for socket in reversed(_sockets(graph, origin, slot))
+        if socket.link is not None and socket.kind not in _NO_TEXTS
+    ]
+
+
+def _sockets(graph: Graph, node: Node, slot: int) -> Sequence[Socket]:
+    """Return the inputs out of which a node that is no subgraph makes its texts."""
+    if node.mode in INACTIVE:
+        handed = handed_on(node, slot, "STRING")
+        return () if handed is None else (handed,)
+    if node.type == "GetNode":
+        setter = graph.setters.get(first_text(node) or "")
+        return () if setter is None else setter.inputs or ()
+    return node.inputs or ()
+
+
+def _into_instance(way: _Way, host: Placed, ways: list[_Way], slot: int) -> Iterator[str]:
+    """Go on outside the subgraph; where nothing is linked there, yield what the instance has."""
+    given = given_to(way.graph, host, slot)
+    if given is not None and given.link is not None:
+        ways.append(_Way(host.graph, host.host, given.link))
+        return
+    answer = follow(way.graph, host, way.link, hops=_MOST_NODES)
     if isinstance(answer, Found) and isinstance(answer.value, str) and has_tags(answer.value):
         yield answer.value
 
 
 def _own_texts(node: Node) -> Iterator[str]:
-    """Yield the texts of a node itself; what a link replaces does not count."""
+    """Yield the texts of a node itself, but those that a link replaces.
+
+    Where the file does not tell which widget a text belongs to, it counts: a name that is looked
+    for in vain is told, one that is overlooked is not.
+    """
     values = node.widgets_values
-    linked = [each for each in node.inputs or () if each.widget is not None]
-    if any(each.link is not None for each in linked) or not isinstance(values, list):
+    if isinstance(values, dict):
+        named = list(values.items())
+    elif isinstance(values, list):
+        names = widget_names(node) or _WIDGETS.get(node.type, ())
+        named = list(zip_longest(names[: len(values)], values, fillvalue=""))
+    else:
         return
-    yield from (value for value in values if isinstance(value, str) and has_tags(value))
+    texts = [(name, value) for name, value in named if isinstance(value, str) and has_tags(value)]
+    linked = {
+        socket.widget.name
+        for socket in node.inputs or ()
+        if socket.widget is not None and socket.link is not None
+    }
+    if len(named) == 1 and linked:
+        return
+    yield from (value for name, value in texts if name not in linked)
 
 
 def prompt_texts_before(prompt: Mapping[str, PromptNode], given: Any) -> Iterator[str]:

@@ -128,7 +128,7 @@ class Inspector:
         """Look for what is wrong with the text *data* as a whole, and for secrets anywhere else."""
         if len(data) <= _MOST_DECODED and self._read.are_exceeded(data):
             self._repeated(data)
-        if self._full or not tokens.may_hold(data):
+        if self._full or not (self._passwords or tokens.may_hold(data)):
             return
         told = [each.pointer for each in self.found if each.code == "secret"]
         whole = decoded(Raw(data), Any) if len(data) <= _MOST_DECODED else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,7 +14,8 @@ from comfywatchman.analyze.choosers import (
     selecting_widget,
     takes_the_first,
 )
-from comfywatchman.analyze.graph import Graph, Placed, first_text
+from comfywatchman.analyze.graph import INACTIVE, Graph, Placed, first_text
+from comfywatchman.analyze.sent import is_sent
 from comfywatchman.analyze.shapes import Id, Link, Node, Socket
 from comfywatchman.analyze.text import names_a_model
 
@@ -23,6 +24,8 @@ CHOSEN = "chosen"
 
 _MOST_HOPS = 100
 """Of one link through reroutes and subgraphs; guards against links in a circle."""
+
+_PAIR = 2
 
 _HOST = "-1"
 """The node id by which a proxy entry means the instance's own input."""
@@ -71,13 +74,41 @@ def _into_group(placed: Placed, host: Placed, widget: str) -> Answer:
     """
     if all(socket.link is None for socket in host.node.inputs or ()):
         return Unknown.ABSENT
-    kind = placed.node.type
-    first = next(node for node in placed.graph.nodes if node.type == kind) is placed.node
-    for name in ([widget] if first else []) + [f"{kind} {widget}"]:
-        socket = socket_of(host.node, name)
-        if socket is not None and socket.link is not None:
-            return follow(host.graph, host.host, socket.link, _MOST_HOPS)
-    return Unknown.ABSENT
+    kind, graph = placed.node.type, placed.graph
+    graph.steps.take(len(graph.nodes) // 16)
+    sharing = [each for each in graph.nodes if each.type == kind or _shows(each, widget)]
+    at = next(at for at, each in enumerate(sharing) if each is placed.node)
+    if at == 0:
+        return _given_as(host, widget) or Unknown.ABSENT
+    same = 1 + sum(each.type == kind for each in sharing[1:at])
+    answer = _given_as(host, f"{kind} {widget}" if same == 1 else f"{kind} {same} {widget}")
+    return answer or _given_by_title(host, sharing, widget)
+
+
+def _given_by_title(host: Placed, sharing: Sequence[Node], widget: str) -> Answer:
+    """Return what comes by a name that a node inside has from its title, which we do not read."""
+    known = {widget, *(f"{node.type} {widget}" for node in sharing)}
+    known.update(f"{node.type} {at} {widget}" for at, node in enumerate(sharing))
+    titled = [
+        socket
+        for socket in host.node.inputs or ()
+        if socket.name.endswith(f" {widget}") and socket.name not in known
+    ]
+    if all(socket.link is None for socket in titled):
+        return Unknown.ABSENT
+    only = titled[0].name if len(titled) == 1 and len(sharing) == _PAIR else None
+    return (None if only is None else _given_as(host, only)) or Unknown.DYNAMIC
+
+
+def _given_as(host: Placed, name: str) -> Answer | None:
+    socket = socket_of(host.node, name)
+    if socket is None or socket.link is None:
+        return None
+    return follow(host.graph, host.host, socket.link, _MOST_HOPS)
+
+
+def _shows(node: Node, widget: str) -> bool:
+    return any(each.widget is not None and each.name == widget for each in node.inputs or ())
 
 
 def _effort(several: Any) -> int:
@@ -125,7 +156,9 @@ def _given_by(graph: Graph, host: Placed | None, origin: Node, link: Link, hops:
 
 
 def _passed_on(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
-    if node.type == "Reroute" or takes_the_first(node.type):
+    if takes_the_first(node.type):
+        return _first_sent(graph, host, node, hops)
+    if node.type == "Reroute":
         return _through(graph, host, node, hops)
     if selecting_widget(node.type) is not None:
         return _selected(graph, host, node, hops)
@@ -141,12 +174,29 @@ def _through(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer
     return Unknown.DYNAMIC
 
 
+def _first_sent(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
+    """Return what comes by the first input that has anything when the workflow is sent."""
+    graph.steps.take(_effort(node.inputs))
+    for socket in node.inputs or ():
+        link = None if socket.link is None else graph.link(socket.link)
+        if link is not None and is_sent(graph, host, link.id, socket.kind, hops):
+            origin = graph.node(link.origin_id)
+            if origin is not None and origin.mode in INACTIVE:
+                return Unknown.DYNAMIC  # what a bypassed node hands on
+            return follow(graph, host, link.id, hops)
+    return Unknown.DYNAMIC
+
+
 def _is_constant(node: Node) -> bool:
     values = node.widgets_values
     return isinstance(values, list) and constant(node.type, values) is not None
 
 
 def _primitive(graph: Graph, host: Placed | None, node: Node, slot: int, hops: int) -> Answer:
+    if node.type not in HOLDERS and any(
+        socket.link is not None and socket.widget is None for socket in node.inputs or ()
+    ):
+        return Unknown.DYNAMIC  # a socket that is no widget's: the node computes something
     linked = _through(graph, host, node, hops)
     if isinstance(linked, Found):
         return linked

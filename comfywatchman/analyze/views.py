@@ -14,7 +14,7 @@ from comfywatchman.analyze.choosers import (
 from comfywatchman.analyze.graph import Placed
 from comfywatchman.analyze.limits import Steps
 from comfywatchman.analyze.loaders import Spot
-from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket, member_names
+from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket
 from comfywatchman.analyze.text import is_suspect
 from comfywatchman.analyze.upstream import prompt_texts_before, texts_before
 from comfywatchman.analyze.values import (
@@ -27,12 +27,10 @@ from comfywatchman.analyze.values import (
     in_force,
     model_names,
 )
+from comfywatchman.analyze.widgets import widget_names as widget_names  # noqa: PLC0414 - for validate
 
 Key = int | str
 """A widget's position in the stored list, or its name."""
-
-_SEEDS = frozenset({"seed", "noise_seed"})
-"""Widgets that the editor gives a second, nameless one: what becomes of the seed next."""
 
 _NUMBERS = ("INT", "FLOAT", "BOOLEAN")
 """Kinds of sockets through which no name comes."""
@@ -49,6 +47,10 @@ class View(Protocol):
     def type(self) -> str: ...
     @property
     def active(self) -> bool: ...
+
+    @property
+    def edited(self) -> bool:
+        """Whether its texts are as in the editor, which takes comments out before it sends them."""
 
     @property
     def unnamed(self) -> Sequence[Any]:
@@ -99,6 +101,10 @@ class SavedNode:
     @property
     def active(self) -> bool:
         return self._placed.active
+
+    @property
+    def edited(self) -> bool:
+        return True
 
     @property
     def names(self) -> Sequence[str]:
@@ -167,27 +173,6 @@ class SavedNode:
         }
 
 
-def widget_names(node: Node) -> Sequence[str]:
-    """Return the names of a node's widgets in stored order; empty where the file tells none."""
-    values = node.widgets_values
-    if not isinstance(values, list) or not values:
-        return ()
-    named = member_names(node.named)
-    if len(named) == len(values):
-        return named
-    if not node.inputs:
-        return ()
-    sockets = [socket.widget.name for socket in node.inputs or () if socket.widget is not None]
-    if len(sockets) == len(values):
-        return sockets
-    seeded = [
-        name
-        for socket in sockets
-        for name in ((socket, "control_after_generate") if socket in _SEEDS else (socket,))
-    ]
-    return seeded if len(seeded) == len(values) else ()
-
-
 def _may_give_name(socket: Socket) -> bool:
     """Return whether what is linked to a socket may be the name of a file for a widget."""
     return socket.widget is not None and socket.kind not in _NUMBERS
@@ -234,6 +219,10 @@ class QueuedNode:
     @property
     def active(self) -> bool:
         return True
+
+    @property
+    def edited(self) -> bool:
+        return False
 
     @property
     def unnamed(self) -> Sequence[Any]:

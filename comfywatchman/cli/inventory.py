@@ -77,19 +77,23 @@ def list_(
     with stock_of(folders, place.state_directory) as stock:
         rows = rows_of(stock.files(), folders)
         unread = stock.unread
+        odd = stock.odd if troubles and folder is None else []
     rows = [row for row in rows if folder is None or row.folder == folder]
     if troubles:
         rows = [row for row in rows if row.error is not None]
     if json_:
-        told = [{"path": path, "error": trouble} for path, trouble in unread]
+        told = [{"path": path, "error": trouble} for path, trouble in (*unread, *odd)]
         print_json({"models": rows, "unread": told})
     else:
         _show(rows, troubles=troubles)
+        for _, trouble in odd:
+            say(trouble.cause)
+            say(f"    {trouble.remedy}")
         total = sum({row.path: row.size for row in rows}.values())
         counts = counted(len({row.path for row in rows}), "model file")
         what = f"{counts} in trouble" if troubles else counts
         note(f"{what}, {total:,} bytes, ComfyUI at {place.comfyui_root}.")
-    status = LACKING if troubles and rows else DONE
+    status = LACKING if odd or (troubles and rows) else DONE
     return tell_unread(unread) or status
 
 

@@ -50,7 +50,7 @@ class Arrivals:
     def take(self, directory: Path, new: Sequence[tuple[str, Stamp]]) -> None:
         for name, stamp in new:
             if not lies_still(stamp, self.settle_seconds):
-                self.settle.put(Noticed(directory / name, Notice.CHANGED))
+                self.settle.put(Noticed(directory / name, Notice.CHANGED, met=True))
             elif self._has_time():
                 self._look(directory / name, stamp)
             else:
@@ -75,7 +75,7 @@ class Arrivals:
 
     def _look(self, path: Path, stamp: Stamp) -> None:
         if may_be_written(path, stamp):
-            self.settle.put(Noticed(path, Notice.CHANGED))
+            self.settle.put(Noticed(path, Notice.CHANGED, met=True))
             return
         found = self.look_into(path)
         if found:

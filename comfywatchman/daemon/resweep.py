@@ -82,7 +82,7 @@ class Swept:
         changes.removed += [path for path, _ in news.found.removed()]
         # What is missing because its drive is, is not gone.
         self.offline += [(held.place, held.trouble) for held in news.found.held]
-        self.troubles += news.troubles
+        self.troubles += [*news.troubles, *news.odd]
 
 
 def sweep_now(place: Place, ask_daemon: Callable[[], None], *, with_claims: bool = True) -> Swept:

@@ -122,6 +122,7 @@ class Running:
             settings, place, engine, watched, watcher, watching, sweeps, notices, requests, nodes
         )
         sweeps.on_swept = running._note_swept
+        watching.compared = sweeps.first_done.is_set
         sweeps.pending = lambda: notices.qsize() + watching.settling.waiting()
         running.scrubbing = running._scrubbing(tally)
         if running.scrubbing.claims:

@@ -58,6 +58,9 @@ class Stock:
     unread: list[tuple[Path, Trouble]] = field(default_factory=list)
     """Directories that `files` met and could not read: what is in them nobody knows."""
 
+    odd: list[tuple[Path, Trouble]] = field(default_factory=list)
+    """Names of models that `files` met and that are no files: links to nothing, pipes."""
+
     def files(self, on_directory: Callable[[Path], None] | None = None) -> Iterator[Stocked]:
         """Yield every model file below the roots, each path once.
 
@@ -71,6 +74,7 @@ class Stock:
                     on_directory(listing.directory)
                 if listing.trouble is not None and listing.trouble.code != RootOffline.code:
                     self.unread.append((listing.directory, listing.trouble))
+                self.odd.extend((listing.directory / name, why) for name, why in listing.odd)
                 if listing.files:
                     yield from self._in(listing.directory, listing.files)
 

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 WALK_PATIENCE = 30.0
 """Seconds that a walk may stand still: a busy share needs some, and one that hangs never ends."""
 
+_MOST_ODD = 20
+"""Names of models that are no files, told in the log of one walk; ``inventory sweep`` tells all."""
+
 _NOT_THERE = Trouble("root-offline", "A watched directory is not there.", "Connect its drive.")
 
 
@@ -203,6 +206,8 @@ class Sweeps:
         for path, trouble in news.troubles:
             if path not in self.reach.offline:
                 self.once.tell(path, trouble)
+        for path, trouble in news.odd[:_MOST_ODD]:
+            self.once.tell(path, trouble)
         if below is None:
             self.directories[tree.root] = len(news.directories)
             self.on_swept(tree)

@@ -47,6 +47,9 @@ NOBODY_TELLS_SECONDS = 5.0
 LEAVING_SECONDS = 3.0
 """How long a removed model keeps its row: a rename is a removal and an arrival."""
 
+LOST_SECONDS = 600.0
+"""How long after notices were lost no rename counts as heard; a sweep follows meanwhile."""
+
 MOST_AT_ONCE = 500
 """Notices taken in before the settled ones are looked at again."""
 
@@ -97,7 +100,18 @@ class Watching:
     heartbeat: float = field(default_factory=time.time)
     on_sidecar: Callable[[Path], None] = lambda _path: None
     """Told of each file that another program wrote beside a model, to say something of it."""
+    compared: Callable[[], bool] = lambda: True
+    """Whether all files were compared with their rows since notices are heard."""
     _leaving: dict[Path, float] = field(default_factory=dict)
+    _touched: set[Path] = field(default_factory=set)
+    """Those that leave of which something was told just before: they may have been written to."""
+    _renamed: dict[Path, Path] = field(default_factory=dict)
+    """Where files were that were renamed and have not come to rest; nothing else was told of
+    them."""
+    _just_removed: Path | None = None
+    """The path of the last notice, if it told of a removal: a rename tells both in a row."""
+    _lost_at: float = field(default=float("-inf"))
+    """When notices were lost, on the monotonic clock."""
     _failures: Failures = field(default_factory=lambda: Failures("settle"))
     _in_workflows: tuple[str, ...] = field(init=False)
     _in_models: tuple[str, ...] = field(init=False)
@@ -144,21 +158,31 @@ class Watching:
         self.tally.count_notifications(notice.kind.value)
         match notice.kind:
             case Notice.CHANGED | Notice.MOVED_HERE:
-                self._changed(notice.path, renamed=notice.kind is Notice.MOVED_HERE)
+                renamed = notice.kind is Notice.MOVED_HERE
+                self._changed(notice.path, renamed=renamed, met=notice.met)
             case Notice.REMOVED:
                 self._removed(notice.path)
             case Notice.DIRECTORY_CHANGED | Notice.ROOT_BACK:
                 self.sweeps.put(SweepRequest("directory", notice.path))
             case Notice.OVERFLOW:
+                self._lost_at = time.monotonic()
                 self.desk.tell(WatchOverflowed())
                 self.sweeps.put(SweepRequest("overflow"))
             case Notice.ROOT_GONE:
                 self.sweeps.put(Check())
+        self._just_removed = notice.path if notice.kind is Notice.REMOVED else None
 
-    def _changed(self, path: Path, *, renamed: bool) -> None:
+    def _changed(self, path: Path, *, renamed: bool, met: bool = False) -> None:
         if self._kind(path) is not None:
             self._leaving.pop(path, None)
+            self._touched.discard(path)
+            if not met:
+                self._renamed.pop(path, None)
+            if renamed and self._just_removed is not None:
+                self._renamed[path] = self._just_removed
             self.settling.note(path, time.monotonic(), self._glimpse, renamed)
+            if not self.settling.waits(path):
+                self._touched.add(path)  # it is gone again, and what was told of it was a write
         elif self._is_sidecar(path):
             self.on_sidecar(path)
         elif self._is_linked_directory(path):
@@ -166,6 +190,9 @@ class Watching:
 
     def _removed(self, path: Path) -> None:
         """Keep the row a moment: what was removed here may have been renamed to there."""
+        if self.settling.waits(path):
+            self._touched.add(path)
+        self._renamed.pop(path, None)
         self.settling.forget(path)
         self._leaving[path] = time.monotonic() + (
             LEAVING_SECONDS if self._kind(path) == "models" else 0.0
@@ -209,8 +236,10 @@ class Watching:
                 known = Lookups(connection)
                 for path in settled:
                     events += self._settled(path, known)
+                    self._renamed.pop(path, None)
                 for path in left:
                     del self._leaving[path]
+                    self._touched.discard(path)
                     events += self._left(path, known)
         self.desk.store(events)
         if events:
@@ -240,9 +269,20 @@ class Watching:
             return []
         before = self._former_path(path, stamp, known) if row is None else None
         if before is not None:
+            heard = self._heard(before, path)
             self._leaving.pop(before, None)
-            return [moved(self.reader, path, before, stamp)]
+            self._touched.discard(before)
+            return [moved(self.reader, path, before, stamp, heard=heard)]
         return self.reach.at(path, found_model)
+
+    def _heard(self, before: Path, path: Path) -> bool:
+        """Whether the kernel told that *before* was renamed to *path*, and of no write to either.
+
+        A write that was not told would have been among the notices that were lost.
+        """
+        if self._renamed.get(path) != before or before in self._touched:
+            return False
+        return self.compared() and time.monotonic() - self._lost_at >= LOST_SECONDS
 
     def _former_path(self, path: Path, stamp: Stamp, known: Lookups) -> Path | None:
         """Return where this very file was a moment ago, if it was renamed to *path*."""

@@ -22,13 +22,24 @@ _NETWORK_TYPES = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "lustre", "
 """File systems whose answer to a lease speaks of the server's mood and not of writers."""
 
 
+_LATEST_NS = 2**63 - 1
+"""In the year 2262; SQL holds no more, and file systems do."""
+_EARLIEST_NS = -(2**63)
+"""In the year 1677."""
+_NO_ACCESS_TIME = getattr(os, "O_NOATIME", 0)
+
+
 def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file; a time that no row can hold is the nearest that one can.
+
+    What is equal stays equal, and whoever writes to such a file still changes its ctime.
+    """
     return Stamp(
         device=status.st_dev,
         inode=status.st_ino,
         size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        ctime_ns=status.st_ctime_ns,
+        mtime_ns=min(max(status.st_mtime_ns, _EARLIEST_NS), _LATEST_NS),
+        ctime_ns=min(max(status.st_ctime_ns, _EARLIEST_NS), _LATEST_NS),
     )
 
 
@@ -133,18 +144,28 @@ def measure(
 def open_regular(path: Path, flags: int = 0) -> int:
     """Open *path* for reading; a pipe or a device is refused and never waited for.
 
+    Reading it does not change its access time, where the kernel grants us that.
+
     Raises:
         FileUnreadable, DiskFailed
     """
     wanted = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | flags
     try:
-        descriptor = os.open(path, wanted)
+        descriptor = _open_unnoted(path, wanted)
     except OSError as error:
         raise reading_failed(error, path) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileUnreadable(f"{path} is no regular file.", remedy="Name a file.")
     return descriptor
+
+
+def _open_unnoted(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags | _NO_ACCESS_TIME)
+    except PermissionError:
+        # Only the owner of a file may ask for that. Source: open(2), O_NOATIME.
+        return os.open(path, flags)
 
 
 def free_bytes(path: Path) -> int:

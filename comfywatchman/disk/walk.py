@@ -69,6 +69,9 @@ class Listing:
     """What was known of this directory and is not exactly so: changed, or not here."""
     others: tuple[str, ...] = ()
     """Names of files that are not wanted."""
+    odd: tuple[tuple[str, Trouble], ...] = ()
+    """Wanted names that are no files and become none by themselves: links to nothing or in a
+    circle, pipes, devices."""
     changed_ns: int = 0
     """When a name was last added to or taken from the directory itself, as it says."""
 
@@ -101,6 +104,7 @@ class _Found:
     files: list[tuple[str, Stamp]] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    odd: list[tuple[str, Trouble]] = field(default_factory=list)
     directories: list[os.DirEntry[bytes]] = field(default_factory=list)
     dead_links: list[os.DirEntry[bytes]] = field(default_factory=list)
 
@@ -238,6 +242,8 @@ def _take(entry: os.DirEntry[bytes], wanted: Callable[[str], bool], found: _Foun
         status = entry.stat()
         if stat.S_ISREG(status.st_mode):
             found.files.append((name, stamp_of(status)))
+        else:
+            found.odd.append((name, _no_file(entry, "is a pipe or a device, and no file")))
     elif entry.is_symlink() and _leads_nowhere(entry):
         found.dead_links.append(entry)
     else:
@@ -252,6 +258,8 @@ def _note_failure(
         # A link to nothing may lead to a drive that is not plugged in, or in a circle.
         if wanted(name) and entry.is_symlink():
             found.unclear.append(name)
+            how = "in a circle" if error.errno == errno.ELOOP else "to nothing"
+            found.odd.append((name, _no_file(entry, f"is a link that leads {how}")))
         return
     if wanted(name):
         found.unclear.append(name)
@@ -305,6 +313,7 @@ def _listing(
         same,
         {os.fsdecode(path[cut:]): stored(row) for path, row in rows.items()},
         tuple(found.others),
+        tuple(found.odd),
         place.changed_ns,
     )
 
@@ -321,6 +330,13 @@ def _path(path: bytes) -> Path:
 
 def _troubled(path: bytes, *, linked: bool, trouble: Trouble) -> Listing:
     return Listing(path, path, (), linked, trouble)
+
+
+def _no_file(entry: os.DirEntry[bytes], what: str) -> Trouble:
+    return FileUnreadable(
+        f"{_path(entry.path)} {what}.",
+        remedy="Remove it, or put a file in its place.",
+    ).trouble()
 
 
 def _dead(link: Path) -> Trouble:

@@ -170,6 +170,8 @@ class ModelMoved:
     stamp: Stamp | None = None
     same_bytes: bool = True
     """A sample of the bytes is as it was; otherwise the hash is forgotten."""
+    proven: bool = True
+    """Nothing but the rename can have happened; otherwise the file is measured once more."""
 
 
 @dataclass(frozen=True, slots=True)

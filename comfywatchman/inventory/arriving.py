@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from comfywatchman.disk.files import being_written
+from comfywatchman.disk.files import being_written, stamp_of
 from comfywatchman.domain.errors import ModelIncomplete, Trouble
 from comfywatchman.domain.files import Stamp
 from comfywatchman.inventory.names import COMPANIONS
@@ -14,6 +14,11 @@ from comfywatchman.inventory.names import COMPANIONS
 PATIENCE_SECONDS = 60.0
 """How long after its last write a file that is too short may be one that somebody copies here over
 a network: who writes it there is not to be seen, and transfers pause."""
+
+
+FRESH_SECONDS = 86_400.0
+"""How long after the last write to a file, or to a companion of it, whoever fetches it may go on: a
+download that was paused over night is one, what lies there for days was left behind."""
 
 
 def may_still_arrive(
@@ -41,12 +46,29 @@ def is_at_rest(path: Path, stamp: Stamp) -> bool:
 
 
 def is_being_fetched(path: Path) -> bool:
-    """Say whether a companion beside *path* says that a program fetches it."""
-    return any(os.path.lexists(f"{path}{suffix}") for suffix in COMPANIONS)
+    """Say whether a companion beside *path* says that a program fetches it.
+
+    A companion to which nobody has written for `FRESH_SECONDS`, nor to the file, was left behind.
+    """
+    beside = [seen for suffix in COMPANIONS if (seen := _changed_ns(f"{path}{suffix}")) is not None]
+    if not beside:
+        return False
+    newest = max(*beside, _changed_ns(str(path)) or 0)
+    return time.time_ns() - newest < FRESH_SECONDS * 1e9
+
+
+def _changed_ns(path: str) -> int | None:
+    """Return when the bytes of *path* last changed; ``None`` where nothing is there."""
+    try:
+        return _written_ns(stamp_of(os.lstat(path)))
+    except OSError:
+        return None
 
 
 def _written_within(stamp: Stamp, seconds: float) -> bool:
+    return time.time_ns() - _written_ns(stamp) < seconds * 1e9
+
+
+def _written_ns(stamp: Stamp) -> int:
     """Writing sets the time of the last change of the bytes; one in the future proves nothing."""
-    now = time.time_ns()
-    written = stamp.ctime_ns if stamp.mtime_ns > now else stamp.mtime_ns
-    return now - written < seconds * 1e9
+    return stamp.ctime_ns if stamp.mtime_ns > time.time_ns() else stamp.mtime_ns

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from comfywatchman.analyze.limits import Limits
+from comfywatchman.disk.files import stamp_of
 from comfywatchman.domain.errors import FileUnreadable, ParserFailed
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.references import WorkflowContent
@@ -213,7 +214,4 @@ def _unreadable(path: Path, why: str) -> FileUnreadable:
 
 
 def _stamp(file: int) -> Stamp:
-    status = os.fstat(file)
-    return Stamp(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
+    return stamp_of(os.fstat(file))

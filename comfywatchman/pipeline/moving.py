@@ -16,20 +16,32 @@ if TYPE_CHECKING:
     from comfywatchman.state.keeper import Reader
 
 
-def moved(reader: Reader, path: Path, before: Path, stamp: Stamp) -> ModelMoved:
+def moved(
+    reader: Reader, path: Path, before: Path, stamp: Stamp, *, heard: bool = False
+) -> ModelMoved:
     """Say that the file at *path* was at *before*, and whether its hash may be kept.
 
     Inode, size and modification time are equal, which a write that set back the clock of the file
-    would leave so; a sample of the bytes is compared as well. Where none was taken the file is
-    measured again.
+    would leave so; a sample of the bytes is compared as well. Where none was taken the hash is
+    forgotten. A rename changes the ctime as such a write does, so that a hash whose ctime is
+    another one is kept and measured once more.
+
+    Args:
+        reader: of the rows.
+        path: where the file is.
+        before: where it was.
+        stamp: as it is now.
+        heard: the kernel told of the rename, and of nothing else since the file was as its row has
+            it. What is written through another name of the file it does not tell.
     """
     known = reader.read(lambda c: hashes.known(c, before))
-    return ModelMoved(path, before, stamp, same_bytes=known is None or _same(known, path, stamp))
+    if known is None or known.sha256 is None:
+        return ModelMoved(path, before, stamp)  # there is no hash to be wrong about
+    proven = known.stamp == stamp or (heard and known.links == 1)
+    return ModelMoved(path, before, stamp, _same(known, path, stamp), proven)
 
 
 def _same(known: Known, path: Path, stamp: Stamp) -> bool:
-    if known.sha256 is None:
-        return True  # there is no hash to be wrong about
     try:
         sample, seen, _ = sample_of(path)
     except WatchmanError:

@@ -254,6 +254,8 @@ def _store(connection: Connection, event: Event, now: float) -> None:
             models.move(connection, before, path, stamp)
             if not event.same_bytes:
                 hashes.forget_bytes(connection, path)
+            elif not event.proven:
+                hashes.doubt(connection, path)
         case ModelRemoved(path=path):
             models.forget(connection, path)
         case ModelVerified() | ModelCorrupt():

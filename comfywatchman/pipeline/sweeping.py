@@ -86,6 +86,8 @@ class TreeNews:
     """Which file systems the device numbers stand for now, where that is news."""
     dead_links: tuple[Path, ...] = ()
     """Known files that are links to nothing now; their drive may only not be there."""
+    odd: tuple[tuple[Path, Trouble], ...] = ()
+    """Names of models or workflows that are no files: links to nothing, pipes."""
 
     def out_of_reach(self) -> dict[Path, Trouble]:
         """Return the places that are not what they were, and why."""
@@ -157,6 +159,7 @@ class _Gathering:
     troubles: list[tuple[Path, Trouble]] = field(default_factory=list)
     parts: list[Path] = field(default_factory=list)
     dead_links: list[Path] = field(default_factory=list)
+    odd: list[tuple[Path, Trouble]] = field(default_factory=list)
 
     def take(self, listing: Listing) -> None:
         self.files += len(listing.files) + listing.same
@@ -172,6 +175,9 @@ class _Gathering:
         if listing.unclear and listing.known:
             known = (listing.directory / n for n in listing.unclear if n in listing.known)
             self.dead_links += [path for path in known if _leads_nowhere(path)]
+        for name, trouble in listing.odd:
+            if name not in listing.known:
+                self.odd.append((listing.directory / name, trouble))
         self.sweep.take(listing, listing.known)
 
 
@@ -235,6 +241,7 @@ def sweep_tree(
         tuple(gathering.parts),
         {} if here.items() <= before.items() else here,
         tuple(gathering.dead_links),
+        tuple(gathering.odd),
     )
 
 

@@ -85,6 +85,12 @@ def forget_bytes(connection: Connection, path: Path) -> None:
     connection.execute(update(models).where(models.c.path == path).values(**nothing))
 
 
+def doubt(connection: Connection, path: Path) -> None:
+    """Keep what is known of the bytes of *path*, but no longer as a proof: they are read again."""
+    unsure = update(models).where(models.c.path == path, models.c.sha256.isnot(None))
+    connection.execute(unsure.values(racy=True))
+
+
 def known(connection: Connection, path: Path) -> Known | None:
     row = connection.execute(select(models).where(models.c.path == path)).one_or_none()
     return None if row is None else _known(row)

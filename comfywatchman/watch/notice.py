@@ -44,6 +44,8 @@ class Noticed:
 
     path: Path
     kind: Notice
+    met: bool = False
+    """A walk met it, whether or not the kernel told of anything."""
 
 
 class News(SimpleQueue[T]):

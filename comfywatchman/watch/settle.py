@@ -117,6 +117,10 @@ class Settling:
         """Stop waiting for *path*, which is gone."""
         self._paths.pop(path, None)
 
+    def waits(self, path: Path) -> bool:
+        """Whether there was news of *path*, and it has not come to rest."""
+        return path in self._paths or path.parent in self._dirty
+
     def waiting(self) -> int:
         """Return how many paths have not come to rest."""
         return len(self._paths)

@@ -172,6 +172,34 @@ def test_a_key_that_an_object_has_twice_is_told_and_what_is_lost_is_looked_at(
     assert told(f'"{TOKEN}"') == [("duplicate-key", key), ("secret", key)]
 
 
+def test_an_input_that_a_prompt_has_twice_is_told() -> None:
+    text = b'{"1": {"class_type": "X", "inputs": {"a": "%s", "a": "b"}}}' % TOKEN.encode()
+    content = read_workflow(BytesIO(text), "w.json", SHIPPED, Limits(), findings=True)
+
+    assert [(each.code, each.pointer) for each in content.findings] == [
+        ("duplicate-key", "/1/inputs/a"),
+        ("secret", "/1/inputs/a"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plain", "escaped", "text"),
+    [
+        ("hf_", "\\u0068f_", TOKEN),
+        ("/", "\\/", "https://discord.com/api/webhooks/123456789012345678/" + "aB3" * 22),
+    ],
+)
+def test_a_secret_is_found_however_its_letters_are_spelled(
+    plain: str, escaped: str, text: str
+) -> None:
+    whole = json.dumps(graph({**node(1, "X"), "title": text})).replace(plain, escaped)
+    content = read_workflow(BytesIO(whole.encode()), "w.json", SHIPPED, Limits(), findings=True)
+
+    assert [(each.code, each.pointer) for each in content.findings] == [
+        ("secret", "/nodes/0/title")
+    ]
+
+
 def test_node_templates_need_no_version() -> None:
     clipboard = json.dumps({"nodes": [node(0, "VAELoader", "a.pt")], "links": []})
 
@@ -236,7 +264,50 @@ ANYWHERE = {
 }
 
 
-@pytest.mark.parametrize(("part", "pointer"), ANYWHERE.values(), ids=ANYWHERE)
+BETWEEN_WORDS = {
+    "title": ({"nodes": [{**node(1, "X"), "title": f"use {TOKEN}"}]}, "/nodes/0/title"),
+    "group": ({"groups": [{"title": f"HF token: {TOKEN}"}]}, "/groups/0/title"),
+    "config": ({"config": {"note": f"a b {TOKEN}"}}, "/config/note"),
+    "description": (
+        with_subgraphs({**definition("S"), "description": f"Needs {TOKEN} to load"}),
+        "/definitions/subgraphs/0/description",
+    ),
+    "property": (
+        {"nodes": [node(1, "X", properties={"note": f"curl -H 'Authorization: Bearer {KEY}'"})]},
+        "/nodes/0/properties/note",
+    ),
+    "stale named value": (
+        {"nodes": [node(1, "X", "a", widgets_values_named={"text": f"my {TOKEN}"})]},
+        "/nodes/0/widgets_values_named/text",
+    ),
+    "password in an address": (
+        {"models": [{"name": "a", "url": "https://user:hunter2secret@x.org/a"}]},
+        "/models/0/url",
+    ),
+    "key in an address": (
+        {"models": [{"name": "a", "url": "https://x.org/a?key=abcdefgh123456789"}]},
+        "/models/0/url",
+    ),
+    "workflow in a text": (
+        {"backup": json.dumps(graph({**node(1, "X"), "title": f"a {TOKEN}"}))},
+        "/backup",
+    ),
+    "private key": (
+        {"groups": [{"title": "-----BEGIN RSA PRIVATE KEY-----\n" + "aB3" * 21}]},
+        "/groups/0/title",
+    ),
+    "short password": (
+        {"nodes": [node(1, "X", properties={"password": "hunter2"})]},
+        "/nodes/0/properties/password",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "pointer"),
+    [*ANYWHERE.values(), *BETWEEN_WORDS.values()],
+    ids=[*ANYWHERE, *(f"{each}, between words" for each in BETWEEN_WORDS)],
+)
 def test_a_token_is_found_wherever_it_stands_and_once(part: Json, pointer: str) -> None:
     workflow = {**graph(node(1, "X")), **part}
 

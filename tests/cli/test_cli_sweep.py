@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,21 @@ def test_what_is_no_model_is_found_by_the_normal_look_and_told_with_a_remedy(
         assert f"loras/{name}" in words.out
     assert "sound" not in words.out
     assert f"{len(TROUBLES)} model files in trouble" in words.err
+
+
+def test_a_link_to_nothing_and_a_pipe_are_told_by_list_and_sweep(shell: Shell, tree: Tree) -> None:
+    dead, pipe = (tree.models / "loras" / f"{name}.safetensors" for name in ("dead", "pipe"))
+    dead.symlink_to("nowhere")
+    os.mkfifo(pipe)
+    listed = shell("inventory", "list", "--troubles", "--json")
+    swept = shell("inventory", "sweep", "--json")
+    words = shell("inventory", "list", "--troubles")
+
+    assert listed.status == words.status == 1
+    for told in (listed.json["unread"], swept.json["troubles"]):
+        assert {row["path"] for row in told} == {str(dead), str(pipe)}
+    assert str(dead) in words.out
+    assert shell("inventory", "list").status == 0
 
 
 def test_a_tail_that_was_never_written_is_found(shell: Shell, tree: Tree) -> None:

@@ -105,6 +105,8 @@ def test_a_drive_that_is_back_under_another_number_is_not_read_again(
     other.plug()  # takes the number that the drive had
     try:
         drive.plug()
+        if drive.place.stat().st_dev in before.values():
+            pytest.skip("somebody else gave the number back meanwhile")
         told = room.do(WHOLE)
     finally:
         other.unplug()

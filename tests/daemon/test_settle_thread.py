@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from comfywatchman.daemon.tally import NoTally
 from comfywatchman.daemon.watching import FAILURE, Check, Stop, SweepRequest, Watching, rule_for
-from comfywatchman.domain.files import Folders
+from comfywatchman.domain.files import Folders, Reading
 from comfywatchman.domain.messages import (
     Event,
     ModelCorrupt,
@@ -25,7 +26,9 @@ from comfywatchman.domain.messages import (
     WorkflowRemoved,
     WorkflowSettled,
 )
+from comfywatchman.inventory import read_model
 from comfywatchman.pipeline.sweeping import models_of
+from comfywatchman.state import hashes
 from comfywatchman.state.lookups import Lookups
 from comfywatchman.watch.notice import EVERYWHERE, Notice, Noticed
 from comfywatchman.watch.settle import Settling
@@ -142,6 +145,61 @@ def test_a_renamed_model_is_moved_and_not_found(room: Room) -> None:
     (moved,) = room.notice(after, Notice.MOVED_HERE)
     assert isinstance(moved, ModelMoved)
     assert (moved.before, moved.path) == (before, after)
+
+
+def measured(room: Room, path: Path) -> None:
+    seen = put_model(path, os.urandom(200_000))
+    room.office.happens(ModelFound(path, seen.size, whole=True, stamp=seen))
+    reading = read_model(path, threading.Event())
+    assert isinstance(reading, Reading)
+    room.office.keeper.write(lambda c: hashes.measured(c, path, reading))
+
+
+@pytest.mark.parametrize("told", ["", "changed", "overflow", "by way of a third name"])
+def test_a_rename_is_believed_if_the_kernel_told_of_it_and_of_nothing_else(
+    room: Room, told: str
+) -> None:
+    before, after = room.models / "loras/x.safetensors", room.models / "vae/y.safetensors"
+    measured(room, before)
+    if told == "overflow":
+        room.notice(room.models, Notice.OVERFLOW)
+    after.parent.mkdir(exist_ok=True)
+    before.rename(after)
+    if told == "changed":
+        room.notice(before)
+    room.notice(before, Notice.REMOVED)
+    if told.startswith("by"):
+        room.notice(before.with_name("third.tmp"), Notice.MOVED_HERE)
+        room.notice(before.with_name("third.tmp"), Notice.REMOVED)
+    (moved,) = (e for e in room.notice(after, Notice.MOVED_HERE) if isinstance(e, ModelMoved))
+
+    assert (moved.same_bytes, moved.proven) == (True, told == "")
+
+
+def test_a_sweep_that_meets_a_renamed_file_before_it_rests_is_no_news_of_a_write(
+    room: Room,
+) -> None:
+    before, after = room.models / "loras/x.safetensors", room.models / "loras/y.safetensors"
+    measured(room, before)
+    before.rename(after)
+    room.notice(before, Notice.REMOVED)
+    room.watching._take(Noticed(after, Notice.MOVED_HERE))
+    room.watching._take(Noticed(after, Notice.CHANGED, met=True))
+    room.watching._hand_over()
+    (moved,) = (e for e in room.office.told if isinstance(e, ModelMoved))
+
+    assert moved.proven
+
+
+def test_no_rename_is_believed_before_all_files_were_compared_with_their_rows(room: Room) -> None:
+    before, after = room.models / "loras/x.safetensors", room.models / "loras/y.safetensors"
+    measured(room, before)
+    room.watching.compared = lambda: False
+    before.rename(after)
+    room.notice(before, Notice.REMOVED)
+    (moved,) = (e for e in room.notice(after, Notice.MOVED_HERE) if isinstance(e, ModelMoved))
+
+    assert not moved.proven
 
 
 def test_a_model_that_is_gone_keeps_its_row_for_a_moment(room: Room) -> None:

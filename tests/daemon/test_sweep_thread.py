@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.daemon.watching import FAILURE, Stop, SweepRequest
+from comfywatchman.disk.files import look
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
+    ErrorMet,
     ModelFound,
     ModelMoved,
     RootOffline,
@@ -19,6 +21,7 @@ from comfywatchman.domain.messages import (
     WorkflowAnalyzed,
 )
 from comfywatchman.pipeline.sweeping import found_model
+from comfywatchman.state import models
 from comfywatchman.watch.notice import Notice, Noticed
 from tests.daemon.rooms import Room, room_of
 from tests.pipeline.office import Office, put_model
@@ -64,7 +67,7 @@ def test_a_model_that_was_just_written_has_to_settle_first(room: Room) -> None:
     put_model(path)
     told = room.do(WHOLE)
 
-    assert room.noticed() == [Noticed(path, Notice.CHANGED)]
+    assert room.noticed() == [Noticed(path, Notice.CHANGED, met=True)]
     assert not any(isinstance(event, ModelFound) for event in told)
 
 
@@ -85,7 +88,7 @@ def test_a_model_that_somebody_writes_to_has_to_settle_however_old_it_looks(room
     with path.open("ab"):
         room.do(WHOLE)
 
-    assert room.noticed() == [Noticed(path, Notice.CHANGED)]
+    assert room.noticed() == [Noticed(path, Notice.CHANGED, met=True)]
 
 
 def test_a_renamed_model_keeps_its_row_and_a_removed_one_is_handed_on(room: Room) -> None:
@@ -180,3 +183,32 @@ def test_a_sweep_below_a_directory_is_not_told_as_a_whole_one(room: Room) -> Non
 
     assert told == []
     assert len(room.noticed()) == 1
+
+
+def test_links_to_nothing_under_names_of_models_are_told_once_and_not_all(room: Room) -> None:
+    for number in range(30):
+        (room.models / "loras").mkdir(exist_ok=True)
+        (room.models / f"loras/dead{number}.safetensors").symlink_to("nowhere")
+    first = [event for event in room.do(WHOLE) if isinstance(event, ErrorMet)]
+    second = [event for event in room.do(WHOLE) if isinstance(event, ErrorMet)]
+
+    assert [event.trouble.code for event in first] == ["file-unreadable"] * 20
+    assert second == []
+
+
+@pytest.mark.parametrize("seconds", [13_569_465_600, -13_000_000_000])
+def test_a_file_of_the_year_2400_is_like_any_other(room: Room, seconds: int) -> None:
+    path, beside = room.models / "loras/far.safetensors", room.models / "loras/x.safetensors"
+    put_model(path)
+    put_model(beside)
+    os.utime(path, ns=(0, seconds * 10**9))
+    if abs(path.stat().st_mtime_ns) < 2**63:  # of those that count from 1901 on, too
+        pytest.skip("this file system cannot hold such a time")
+    room.office.happens(*found_model(path), *found_model(beside))
+    known = room.office.reader.read(lambda c: models.one(c, path))
+
+    assert known is not None
+    assert known.stamp == look(path)
+    finished = room.do(WHOLE)[-1]
+    assert isinstance(finished, SweepFinished)
+    assert not any(count for _, count in finished.drift)

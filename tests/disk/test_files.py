@@ -45,6 +45,34 @@ def test_measuring_an_open_descriptor_begins_at_its_start_and_leaves_it_open(
         assert opened.tell() == 100
 
 
+def test_reading_a_file_of_ours_leaves_its_access_time(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(bytes(100))
+    long_ago = 1_600_000_000 * 10**9
+    os.utime(file, ns=(long_ago, long_ago))
+    try:
+        os.close(os.open(file, os.O_RDONLY | os.O_NOATIME))
+    except (AttributeError, PermissionError):
+        pytest.skip("not to be had here")
+    measure(file)
+
+    assert file.stat().st_atime_ns == long_ago
+
+
+@pytest.mark.parametrize("seconds", [2**33, -(2**33 - 2**31) - 2**32])
+def test_a_time_that_no_row_can_hold_is_the_nearest_that_one_can(
+    tmp_path: Path, seconds: int
+) -> None:
+    file = tmp_path / "a"
+    file.touch()
+    now = list(file.stat())
+    far = os.stat_result(now, {"st_mtime_ns": seconds * 10**12, "st_ctime_ns": 5})
+    stamp = stamp_of(far)
+
+    assert stamp.mtime_ns == (2**63 - 1 if seconds > 0 else -(2**63))
+    assert stamp.ctime_ns == 5
+
+
 def test_measuring_tells_how_far_it_is(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(bytes((2 << 20) + 1))

@@ -220,3 +220,19 @@ def test_a_walk_of_a_part_of_a_tree_knows_the_way_that_leads_there(tmp_path: Pat
 
     assert (inside, deeper) == ([], [])
     assert [one.directory for one in walk(loras, everything, within=tmp_path)] == [loras]
+
+
+def test_names_of_models_that_are_no_files_are_told_each_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "dead.safetensors").symlink_to("nowhere")
+    (tmp_path / "loop.safetensors").symlink_to("loop.safetensors")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "dead.txt").symlink_to("nowhere")
+    (tmp_path / "whole.safetensors").touch()
+    (one, *_) = walk(tmp_path, models)
+
+    assert {name: why.cause.partition(" is ")[2] for name, why in one.odd} == {
+        "dead.safetensors": "a link that leads to nothing.",
+        "loop.safetensors": "a link that leads in a circle.",
+        "pipe.safetensors": "a pipe or a device, and no file.",
+    }
+    assert [name for name, _ in one.files] == ["whole.safetensors"]

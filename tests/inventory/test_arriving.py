@@ -14,7 +14,9 @@ from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Stamp
 from comfywatchman.inventory import examine_model, is_at_rest, may_still_arrive
+from comfywatchman.inventory.arriving import FRESH_SECONDS
 from comfywatchman.inventory.names import COMPANIONS
+from tests.pipeline.office import model_bytes
 
 CUT = Trouble("model-incomplete", "It is cut.", "Wait.")
 PAGE = Trouble("verification-failed", "It is a web page.", "Remove it.")
@@ -62,6 +64,23 @@ def test_a_companion_beside_it_says_that_it_is_being_fetched(cut: Path, suffix: 
 
     assert may_still_arrive(cut, stamp_of(cut), CUT)
     assert not is_at_rest(cut, stamp_of(cut))
+
+
+@pytest.mark.parametrize("suffix", COMPANIONS)
+def test_a_companion_that_was_left_behind_days_ago_keeps_no_model_away(
+    tmp_path: Path, suffix: str
+) -> None:
+    path, long_ago = tmp_path / "x.safetensors", time.time() - 2 * FRESH_SECONDS
+    beside = Path(f"{path}{suffix}")
+    path.write_bytes(model_bytes())
+    beside.touch()
+    os.utime(beside, (long_ago, long_ago))
+
+    assert not examine_model(path).whole  # the file itself was written to just now
+    os.utime(path, (long_ago, long_ago))
+    assert examine_model(path).whole
+    beside.touch()
+    assert not examine_model(path).whole
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell")

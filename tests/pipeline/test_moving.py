@@ -7,32 +7,39 @@ import threading
 from pathlib import Path
 
 from comfywatchman.disk.files import look
-from comfywatchman.domain.files import Folders
+from comfywatchman.domain.files import Folders, Reading
 from comfywatchman.domain.messages import ModelFound, ModelMoved
 from comfywatchman.inventory import read_model, sample_of
 from comfywatchman.pipeline.moving import moved
-from comfywatchman.state import hashes
+from comfywatchman.pipeline.verifying import verdict
+from comfywatchman.state import hashes, models
 from tests.pipeline.office import Office, put_model, sha256
 
 
 def known_file(office: Office, path: Path, content: bytes) -> None:
     """Have *path* in the inventory, measured."""
-    seen = put_model(path, content)
+    put_model(path, content)
+    known_file_again(office, path)
+
+
+def known_file_again(office: Office, path: Path) -> None:
+    seen = look(path)
+    assert seen is not None
     office.happens(ModelFound(path, seen.size, whole=True, stamp=seen))
     reading = read_model(path, threading.Event())
     office.keeper.write(lambda c: hashes.measured(c, path, reading))  # type: ignore[arg-type]  # nobody writes it
 
 
-def renamed(office: Office, before: Path, after: Path) -> ModelMoved:
+def renamed(office: Office, before: Path, after: Path, *, heard: bool = True) -> ModelMoved:
     after.parent.mkdir(exist_ok=True)
     before.rename(after)
-    return noticed(office, before, after)
+    return noticed(office, before, after, heard=heard)
 
 
-def noticed(office: Office, before: Path, after: Path) -> ModelMoved:
+def noticed(office: Office, before: Path, after: Path, *, heard: bool) -> ModelMoved:
     seen = look(after)
     assert seen is not None
-    event = moved(office.reader, after, before, seen)
+    event = moved(office.reader, after, before, seen, heard=heard)
     office.happens(event)
     return event
 
@@ -54,6 +61,54 @@ def test_a_renamed_file_keeps_everything_that_is_known_of_its_bytes(
     assert told.same_bytes
     assert hash_of(office, after) == sha256(content)
     assert office.reader.read(hashes.backlog) == (0, 0)
+
+
+def test_a_rename_of_which_nobody_heard_keeps_the_hash_until_it_is_measured_once_more(
+    office: Office, folders: Folders
+) -> None:
+    """In the middle of the file other bytes may lie, with the clock set back."""
+    before, content = folders.models_root / "loras/a.safetensors", os.urandom(500_000)
+    after = folders.models_root / "vae/b.safetensors"
+    known_file(office, before, content)
+    at = before.stat().st_mtime_ns
+    with before.open("r+b") as file:
+        file.seek(250_000)
+        file.write(b"other bytes")
+    os.utime(before, ns=(at, at))
+    told = renamed(office, before, after, heard=False)
+
+    assert told.same_bytes
+    assert not told.proven
+    assert hash_of(office, after) == sha256(content)
+    assert office.reader.read(hashes.backlog) == (1, 500_000)
+    assert office.reader.read(lambda c: models.hashed(c, sha256(content))) == []
+    again = read_model(after, threading.Event())
+    assert isinstance(again, Reading)
+    known = office.reader.read(lambda c: hashes.known(c, after))
+    assert verdict(after, again, known, folders).outcome == "measured"  # and no word of the disk
+
+
+def test_a_file_whose_directory_was_renamed_is_not_measured_again(
+    office: Office, folders: Folders
+) -> None:
+    before, content = folders.models_root / "loras/old/a.safetensors", os.urandom(500_000)
+    known_file(office, before, content)
+    before.parent.rename(folders.models_root / "loras/new")
+    told = noticed(office, before, folders.models_root / "loras/new/a.safetensors", heard=False)
+
+    assert told.proven
+    assert office.reader.read(hashes.backlog) == (0, 0)
+
+
+def test_a_file_with_another_name_may_have_been_written_through_that_one(
+    office: Office, folders: Folders, tmp_path: Path
+) -> None:
+    before, content = folders.models_root / "loras/a.safetensors", os.urandom(500_000)
+    put_model(before, content)
+    os.link(before, tmp_path / "other")
+    known_file_again(office, before)
+
+    assert not renamed(office, before, folders.models_root / "vae/b.safetensors").proven
 
 
 def test_a_file_that_was_written_to_on_its_way_is_measured_again(

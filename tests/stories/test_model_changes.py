@@ -110,11 +110,11 @@ def arrivals(stage: Stage, path: Path) -> bool:
 
 def test_a_renamed_model_is_told_as_moved_and_not_read_again(stage: Stage) -> None:
     before, after = lora(stage, "before.safetensors"), stage.tree.models / "vae/after.safetensors"
+    after.parent.mkdir(exist_ok=True)  # of a rename to a directory that is new only half is heard
     put(before)
     stage.daemon.until("model.indexed", path=before)
     path = stage.drop("renamed.json", Want("after.safetensors", "vae"))
     stage.daemon.until("reference.unresolved", name="after.safetensors")
-    after.parent.mkdir(exist_ok=True)
     before.rename(after)
     stage.daemon.until("model.moved", path=after, before=str(before))
     stage.ready(path)
