@@ -39,7 +39,8 @@ def progress(*, quiet: bool) -> Iterator[Observe]:
         yield from _bars()
 
 
-def _bars() -> Iterator[Observe]:
+def bars_of_bytes(*, transient: bool = False) -> Progress:
+    """Return bars on stderr that show how many bytes, how fast, and for how long still."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -50,14 +51,19 @@ def _bars() -> Iterator[Observe]:
         TransferSpeedColumn,
     )
 
-    columns = (
+    return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=transient,
     )
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+
+
+def _bars() -> Iterator[Observe]:
+    with bars_of_bytes() as shown:
         tasks: dict[str, TaskID] = {}
         yield lambda event: _move(event, shown, tasks)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from comfywatchman.cli.progress import bars_of_bytes
 from comfywatchman.report.render.words import size_words
 from comfywatchman.report.visible import shortened, visible
 
@@ -89,22 +90,5 @@ def reading_bars(*, quiet: bool, total: int | None = None) -> Iterator[Bars]:
     if quiet or not sys.stderr.isatty():
         yield Bars(total, quiet)
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with bars_of_bytes(transient=True) as shown:
         yield Bars(total, quiet, shown)

@@ -272,37 +272,38 @@ class Net:
                 f"Offline: not asked is {method} {redact(url)}.",
                 remedy="Go on without --offline (setting `offline`) to have it asked.",
             )
-        manners = self.policy.manners
-        manners.before(origin.name)
+        request = requests.Request(method, url, headers=sent, data=body)
+        return self._in_turn(url, request, {origin.scheme: proxy} if proxy else {})
+
+    def _in_turn(
+        self, url: str, request: requests.Request, proxies: dict[str, str]
+    ) -> requests.Response:
+        """Send *request* to *url* when it is its host's turn; tell the manners what came of it."""
+        manners, host = self.policy.manners, origin_of(url).name
+        manners.before(host)
         told = False
         try:
-            prepared = self._session.prepare_request(
-                requests.Request(method, url, headers=sent, data=body)
-            )
             # Not by way of the session: that reads a redirect's body to its end, however long.
             response = self._session.get_adapter(url).send(
-                prepared,
+                self._session.prepare_request(request),
                 stream=True,
                 timeout=(self.policy.connect_timeout, self.policy.read_timeout),
-                proxies={origin.scheme: proxy} if proxy else {},
+                proxies=proxies,
                 verify=self._session.verify,
             )
-            manners.answered(
-                origin.name,
-                response.status_code,
-                seconds_to_wait(response.headers, response.status_code),
-            )
+            waits = seconds_to_wait(response.headers, response.status_code)
+            manners.answered(host, response.status_code, waits)
             told = True
         except NETWORK_ERRORS as error:
             # Their texts hold the address with its query, so nothing of them is passed on.
-            found = failure(error, origin.name)
+            found = failure(error, host)
             if isinstance(found, SourceUnavailable):
-                manners.failed(origin.name)
+                manners.failed(host)
                 told = True
             raise found from None
         finally:
             if not told:
-                manners.gave_up(origin.name)
+                manners.gave_up(host)
         return response
 
 

@@ -224,8 +224,10 @@ def _overtaken(
                 over = finding.sha256 not in promises.proven(connection, finding.path)
             case ReferenceState.ELSEWHERE | ReferenceState.AMBIGUOUS:
                 asked = finding.reference
-                known = (asked.folder or "", asked.name) in doubted
-                over = not known and promises.measured_since(connection, asked.name, began)
+                news = asked.active and (
+                    (asked.folder or "", workflows.natural(asked.name)) not in doubted
+                )
+                over = news and promises.measured_since(connection, asked.name, began)
             case ReferenceState.MISSING if first:
                 # Asked once: a row may be of a file that is gone, which the next sweep notices.
                 over = promises.known(connection, finding.reference)

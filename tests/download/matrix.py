@@ -86,6 +86,8 @@ class Fault:
     more: Mapping[str, object] = field(default_factory=dict)
     once: frozenset[str] = _FINE
     lasting: frozenset[str] = _FINE
+    later: frozenset[str] = frozenset()
+    """What may come besides where it lasts and a part was there before."""
 
 
 FAULTS = (
@@ -97,7 +99,7 @@ FAULTS = (
     Fault("drop", lasting=_LATER),
     Fault("corrupt", {"offset": 40_000}, lasting=_CHANGED),
     # On a later try every byte can be there when the connection ends too early for its head.
-    Fault("wrong_length", {"delta": 7}, lasting=_CHANGED | _LATER | _FINE),
+    Fault("wrong_length", {"delta": 7}, lasting=_CHANGED | _LATER, later=_FINE),
     Fault("wrong_length", {"delta": -7}, lasting=_CHANGED | _LATER),
     Fault("no_length"),
     Fault("no_range"),
@@ -149,7 +151,9 @@ class Cell:
     def allowed(self) -> frozenset[str]:
         if not self.source.sends and self.fault.kind in _OF_THE_BODY:
             return _FINE
-        return self.fault.lasting if self.lasting else self.fault.once
+        if not self.lasting:
+            return self.fault.once
+        return self.fault.lasting | (frozenset() if self.phase == "first try" else self.fault.later)
 
     def __str__(self) -> str:
         what = f"{self.fault.kind}{dict(self.fault.more) or ''}"

@@ -176,15 +176,35 @@ def test_an_analysis_that_missed_bytes_which_came_meanwhile_is_made_again_once(
     assert office.waiting("analyze") == []
 
 
-def test_an_analysis_that_left_open_what_was_measured_meanwhile_is_made_again_once(
+def one_of_several(office: Office, name: str, *, active: bool = True) -> Finding:
+    """Have a file of that name measured just now; return the row of a workflow that leaves open
+    which file it means.
+    """
+    path = Path("/m/loras/sub") / name
+    event = indexed(path)
+    office.happens(
+        found(path), replace(event, reading=replace(event.reading, at_ns=time.time_ns()))
+    )
+    hint = Trouble(Hint.SEVERAL.value, "Files of this name are here.", "Select one.")
+    row = replace(finding(name), state=ReferenceState.ELSEWHERE, hint=hint)
+    return replace(row, reference=replace(row.reference, active=active))
+
+
+def test_what_is_switched_off_and_left_open_is_not_looked_at_again_and_again(
     office: Office,
 ) -> None:
-    same_name = Path("/m/loras/sub/x.safetensors")
-    event = indexed(same_name)
-    read = replace(event, reading=replace(event.reading, at_ns=time.time_ns()))
-    hint = Trouble(Hint.SEVERAL.value, "Files of this name are here.", "Select one.")
-    row = replace(finding("x.safetensors"), state=ReferenceState.ELSEWHERE, hint=hint)
-    office.happens(found(same_name), read, analyzed(A, row, cause=Cause.ARRIVED))
+    row = one_of_several(office, "x.safetensors", active=False)
+    office.happens(analyzed(A, row, cause=Cause.ARRIVED))
+
+    assert office.waiting("analyze") == []
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x\udce9.safetensors"])
+def test_an_analysis_that_left_open_what_was_measured_meanwhile_is_made_again_once(
+    office: Office, name: str
+) -> None:
+    row = one_of_several(office, name)
+    office.happens(analyzed(A, row, cause=Cause.ARRIVED))
     assert office.waiting("analyze") == [AnalyzeWorkflow(A, Cause.ARRIVED)]
 
     office.desk.give_back(office.take("analyze"), _did(analyzed(A, row, cause=Cause.ARRIVED)))
