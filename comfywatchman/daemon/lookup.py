@@ -20,6 +20,7 @@ from comfywatchman.net.manners import OF_A_COMMAND
 from comfywatchman.pipeline.places import Verified
 from comfywatchman.resolve.backend import ask
 from comfywatchman.resolve.ranking import choose
+from comfywatchman.resolve.room import publisher_of
 from comfywatchman.state import store
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from comfywatchman.pipeline.questions import Question, Questions
     from comfywatchman.resolve.backend import SearchBackend
     from comfywatchman.resolve.offers import Offers
+    from comfywatchman.resolve.published import Publisher
     from comfywatchman.resolve.urls import Endpoints
 
 
@@ -47,6 +49,10 @@ class Lookup:
         self, wanted: Wanted, on_asked: Callable[[SearchAsked], None] = lambda _event: None
     ) -> Offers:
         return ask(self.backends, wanted, on_asked)
+
+    def publisher(self) -> Publisher:
+        """Return who says what lies at an address."""
+        return publisher_of(self.ask, self.endpoints)
 
     def chosen(self, wanted: Wanted, offers: Offers) -> Resolution:
         return choose(

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.care import Taker
-from comfywatchman.daemon.parts import parser_for
+from comfywatchman.daemon.ordering import ASKED, address_of
+from comfywatchman.daemon.parts import endpoints_for, parser_for
 from comfywatchman.daemon.window import View, job_line
+from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import FileUnreadable, JobNotOpen, RootOffline
 from comfywatchman.domain.files import Reading
 from comfywatchman.domain.jobs import AnalyzeWorkflow, FetchModel, Job
@@ -21,9 +23,11 @@ from comfywatchman.pipeline.library import StoredLibrary
 from comfywatchman.pipeline.node_types import StoredTypes
 from comfywatchman.pipeline.unplugged import with_unplugged
 from comfywatchman.pipeline.views import with_answers
+from comfywatchman.place import plan
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.report.render import Report, report_of
-from comfywatchman.server.window import Accepted, JobLine, Taken, choice_id
+from comfywatchman.resolve.hashes import hash_of
+from comfywatchman.server.window import Accepted, JobLine, Taken, Wish, choice_id
 from comfywatchman.state import choices, jobs
 
 if TYPE_CHECKING:
@@ -72,6 +76,19 @@ class Orders:
         with running.engine.reader.connect() as connection:
             rows = [jobs.by_key(connection, job.kind, job.key) for job in asked]
         return Accepted(jobs=tuple(row.id for row in rows if row is not None))
+
+    def download(self, wish: Wish) -> Accepted:
+        running = self._running()
+        folders = running.place.layout.folders
+        sha256 = None if wish.sha256 is None else hash_of(wish.sha256, "SHA256").digits
+        url = address_of(endpoints_for(running.settings), wish.url)
+        source = Candidate(ASKED, url, wish.name, wish.size, sha256)
+        job = FetchModel(wish.folder, wish.name, (source,))
+        plan(folders, job.folder, job.name, fingerprint="")
+        running.engine.desk.submit([job], urgent=True)
+        self.audit.note("asked: download", None, sha256, f"{job.key} from {source.url}")
+        row = running.engine.reader.read(lambda c: jobs.by_key(c, job.kind, job.key))
+        return Accepted(jobs=(row.id,) if row is not None else ())
 
     def sweep(self, *, removed: bool = False) -> Accepted:
         self._running().sweep("asked", believe=removed)

@@ -28,6 +28,7 @@ from comfywatchman.server.window import (
     ModelPage,
     ReferenceLine,
     Window,
+    Wish,
     WorkflowLine,
 )
 
@@ -192,6 +193,14 @@ class Handlers:
                 "The body names no workflows.", 'Send {"workflows": ["path", …]} as the body.'
             )
         return json_answer(self._commands.fix(paths), 202)
+
+    def download(self, call: Call) -> Response:
+        try:
+            wish = msgspec.json.decode(call.body, type=Wish)
+        except msgspec.DecodeError as error:
+            keys = '{"folder": "loras", "name": "…", "url": "https://…", "sha256": "…"}'
+            raise bad_request(str(error), f"Send {keys} as the body.") from error
+        return json_answer(self._commands.download(wish), 202)
 
     def sweep(self, call: Call) -> Response:
         try:

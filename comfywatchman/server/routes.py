@@ -140,6 +140,16 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST",
+        f"{API}/downloads",
+        "download",
+        "Fetch one file, verify it, and put it into a folder of ComfyUI.",
+        Handlers.download,
+        window.Accepted,
+        window.Wish,
+        status=202,
+    ),
+    Operation(
+        "POST",
         f"{API}/sweep",
         "sweep",
         "Walk every tree now.",

@@ -216,6 +216,20 @@ class Accepted(Struct, frozen=True, kw_only=True):
     """Ids of the jobs that were put, or put again."""
 
 
+class Wish(Struct, frozen=True, forbid_unknown_fields=True):
+    """One file that a person wants."""
+
+    folder: str
+    """Of ComfyUI: checkpoints, loras, …"""
+    name: str
+    """What it is called there, with ``/`` before a name in a subfolder."""
+    url: str
+    sha256: str | None = None
+    """What its bytes must have."""
+    size: int | None = None
+    """Bytes, where they are known exactly."""
+
+
 class Taken(Struct, frozen=True, kw_only=True):
     """What became of readings: how many agree with the state, are new to it, or tell of decay."""
 
@@ -281,6 +295,10 @@ class Commands(Protocol):
 
     def fix(self, paths: Sequence[str]) -> Accepted:
         """Analyze workflows below the configured directories and fetch what they lack."""
+        ...
+
+    def download(self, wish: Wish) -> Accepted:
+        """Fetch one file, verify it, and put it where the wish says."""
         ...
 
     def sweep(self, *, removed: bool = False) -> Accepted: ...

@@ -48,6 +48,7 @@ from comfywatchman.server.window import (
     Status,
     Taken,
     Window,
+    Wish,
     WorkflowLine,
     choice_id,
     workflow_id,
@@ -242,6 +243,10 @@ class SmallDaemon(Window, Commands):
     def fix(self, paths: Sequence[str]) -> Accepted:
         self.asked.append(("fix", list(paths)))
         return Accepted(jobs=(7,))
+
+    def download(self, wish: Wish) -> Accepted:
+        self.asked.append(("download", wish))
+        return Accepted(jobs=(9,))
 
     def sweep(self, *, removed: bool = False) -> Accepted:
         self.asked.append(("sweep", None))

@@ -9,7 +9,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from comfywatchman.server.routes import OPERATIONS, WORKFLOW_BODY
-from comfywatchman.server.window import choice_id
+from comfywatchman.server.window import Wish, choice_id
 from tests.server.small_daemon import EVIL, House, house
 
 
@@ -214,6 +214,21 @@ def test_a_candidate_that_is_not_there_is_a_404(at: House) -> None:
 
 def test_fix_wants_paths(at: House) -> None:
     assert at.ask("POST", "/api/v1/fix", b'{"nodes": []}').status == 400
+
+
+def test_a_file_is_fetched_for_whoever_has_the_token(at: House) -> None:
+    body = b'{"folder": "loras", "name": "a.safetensors", "url": "https://example.org/a"}'
+    answer = at.ask("POST", "/api/v1/downloads", body)
+
+    assert (answer.status, answer.json["jobs"]) == (202, [9])
+    wish = Wish(folder="loras", name="a.safetensors", url="https://example.org/a")
+    assert at.daemon.asked == [("download", wish)]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"folder": "loras", "name": 1, "url": "x"}'])
+def test_a_download_says_what_from_where_to_where(at: House, body: bytes) -> None:
+    assert at.ask("POST", "/api/v1/downloads", body).status == 400
+    assert at.daemon.asked == []
 
 
 def test_a_body_of_megabytes_is_taken_as_a_workflow_and_nowhere_else(at: House) -> None:
