@@ -8,7 +8,12 @@ from pathlib import Path
 from comfywatchman.disk.errors import writing_failed
 from comfywatchman.domain.errors import NameTaken
 
-_BEGINNINGS = (b'{"schema_version":', b'"path","folder","name"')
+_BEGINNINGS = (
+    b'{"schema_version":',
+    b'"path","folder","name"',
+    b"#!/bin/sh\n# Fetches ",
+    b"# Fetches ",
+)
 """How our own exports begin."""
 
 
@@ -21,7 +26,7 @@ def write_export(path: Path, data: bytes) -> None:
     """
     if path.exists() and not _is_ours(path):
         raise NameTaken(
-            f"{path} is there and is no export of an inventory.",
+            f"{path} is there and is no export of ours.",
             remedy="Choose another name, or move it away.",
         )
     staged = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")

@@ -109,6 +109,14 @@ def _tokens(settings: Settings) -> list[HostToken]:
     return found
 
 
+def hub_of(settings: Settings, url: str) -> str | None:
+    """Return which hub of one's own lies at *url*, if one does; a public mirror is none."""
+    for hub, endpoint in _endpoints(settings).items():
+        if _is_private(endpoint) and _authority(endpoint) == _authority(url):
+            return hub
+    return None
+
+
 def _is_private(url: str) -> bool:
     """Whether an endpoint is a hub of one's own: its address is a number, or it speaks http."""
     parts = urlsplit(url)
