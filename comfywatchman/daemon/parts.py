@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.comfyui.queue import Server
 from comfywatchman.daemon.measuring import Manner
+from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.download.http import HttpHandler, Shared
 from comfywatchman.download.http import Limits as DownloadLimits
-from comfywatchman.download.others import other_handlers
+from comfywatchman.download.others import named_handlers, other_handlers
 from comfywatchman.download.pace import Bandwidth
 from comfywatchman.download.ranges import Ranges
 from comfywatchman.download.room import Room
 from comfywatchman.inventory.digests import require_blake3
-from comfywatchman.net.addresses import literal
+from comfywatchman.net.addresses import is_public, literal
 from comfywatchman.net.manners import LONGEST_SLEEP, PACES, Manners
 from comfywatchman.net.policy import HostToken, NetPolicy, Proxies, ca_bundle_of
 from comfywatchman.parsing.parser import Parser
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     from comfywatchman.net.asking import Net
     from comfywatchman.resolve.backend import SearchBackend
 
-OFFICIAL = {"huggingface": "huggingface.co", "civitai": "civitai.com"}
+OFFICIAL = {
+    "huggingface.co": "huggingface",
+    "civitai.com": "civitai",
+    "civitai.red": "civitai",
+}
+"""The official hosts of each hub: both fronts of Civitai take the same key (registry-apis 1.1)."""
 
 
 def endpoints_for(settings: Settings) -> Endpoints:
@@ -75,7 +81,8 @@ def policy_for(
 
 def token_hosts(settings: Settings) -> frozenset[str]:
     """Return the official hosts whose login is no obstacle, since we have a token."""
-    return frozenset(OFFICIAL[hub] for hub, token in _secrets(settings).items() if token)
+    secrets = _secrets(settings)
+    return frozenset(host for host, hub in OFFICIAL.items() if secrets[hub])
 
 
 def breaker_hosts(settings: Settings) -> tuple[str, ...]:
@@ -103,8 +110,10 @@ def _tokens(settings: Settings) -> list[HostToken]:
     for hub, token in _secrets(settings).items():
         if token is None:
             continue
+        hosts = {host for host, whose in OFFICIAL.items() if whose == hub}
         endpoint = _endpoints(settings)[hub]
-        hosts = {OFFICIAL[hub]} | ({_authority(endpoint)} if _is_private(endpoint) else set())
+        if _is_private(endpoint):
+            hosts.add(_authority(endpoint))
         found += [HostToken(host, token) for host in sorted(hosts)]
     return found
 
@@ -118,10 +127,10 @@ def hub_of(settings: Settings, url: str) -> str | None:
 
 
 def _is_private(url: str) -> bool:
-    """Whether an endpoint is a hub of one's own: its address is a number, or it speaks http."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme == "http" or host == "localhost" or literal(host) is not None
+    """Whether an endpoint is a hub of one's own and no mirror: in a private network, by address."""
+    host = urlsplit(url).hostname or ""
+    address = literal(host)
+    return host == "localhost" or (address is not None and not is_public(address))
 
 
 def _authority(url: str) -> str:
@@ -149,6 +158,7 @@ def backends_for(
     questions: Questions,
     environ: Mapping[str, str],
     verified: Places | None = None,
+    others: Others = NOBODY,
 ) -> Sequence[SearchBackend]:
     """Return the backends in the order of ``search_backends``; for one thread.
 
@@ -157,6 +167,7 @@ def backends_for(
         questions: the network, as this thread asks it.
         environ: tells where the cache of huggingface_hub lies.
         verified: the places of what this machine verified before.
+        others: backends that a program brought.
 
     Raises:
         SettingsInvalid: the user's own catalog cannot be read, or a backend of somebody else's.
@@ -174,7 +185,8 @@ def backends_for(
     cache = LocalHubCache(cache_root(environ, Path.home()))
     ours = backends_of(questions, publisher, endpoints, places, cache)
     names = _asked(settings.search_backends)
-    return [ours[name] if name in ours else other_backend(name) for name in names]
+    brought = {**others.backends, **ours}
+    return [brought[name] if name in brought else other_backend(name) for name in names]
 
 
 def _asked(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -207,8 +219,16 @@ def shared_for(settings: Settings) -> Shared:
     )
 
 
-def handlers_for(settings: Settings, net: Net, shared: Shared) -> Sequence[DownloadHandler]:
-    """Return the download handlers of one fetch worker; those of other packages come last."""
+def handlers_for(
+    settings: Settings, net: Net, shared: Shared, others: Others = NOBODY
+) -> Sequence[DownloadHandler]:
+    """Return the download handlers of one fetch worker.
+
+    Those that somebody named come first, those of other installed packages last.
+
+    Raises:
+        SettingsInvalid: a handler of the settings cannot be used.
+    """
     download = settings.download
     limits = DownloadLimits(
         max_bytes=download.max_bytes,
@@ -216,7 +236,8 @@ def handlers_for(settings: Settings, net: Net, shared: Shared) -> Sequence[Downl
         least_bytes=int(LEAST_SPEED * download.stall_seconds),
     )
     ask_at = endpoints_for(settings).ask_at
-    return [HttpHandler(net, limits, shared, ask_at), *other_handlers()]
+    first = (*others.handlers, *named_handlers(download.handlers))
+    return [*first, HttpHandler(net, limits, shared, ask_at), *other_handlers()]
 
 
 def manner_for(settings: Settings) -> Manner | None:

@@ -74,8 +74,5 @@ def _errand(settings: Settings, place: Place, finding: Finding) -> Errand | str:
 
 def _variable(settings: Settings, url: str) -> Variable | None:
     """Return which token its host takes: an official host's, or that of a hub of one's own."""
-    host = urlsplit(url).hostname or ""
-    if host == "civitai.red":
-        return "CIVITAI_API_KEY"
-    hub = next((hub for hub, official in OFFICIAL.items() if host == official), None)
-    return _VARIABLES.get(hub or hub_of(settings, url) or "")
+    hub = OFFICIAL.get(urlsplit(url).hostname or "") or hub_of(settings, url)
+    return _VARIABLES.get(hub or "")

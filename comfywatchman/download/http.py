@@ -17,6 +17,7 @@ from comfywatchman.domain.errors import (
     DiskFull,
     DownloadTooLarge,
     Interrupted,
+    RateLimited,
     SourceUnavailable,
     VerificationFailed,
     WatchmanError,
@@ -31,6 +32,7 @@ from comfywatchman.download.ranges import Pace, Ranges, Span, Split
 from comfywatchman.download.room import Room
 from comfywatchman.net.asking import Net, Reply
 from comfywatchman.net.urls import origin_of
+from comfywatchman.net.waiting import seconds_to_wait as told_to_wait
 
 _CHECK_ROOM_EVERY = 256 << 20
 _TRIES = 3
@@ -178,7 +180,7 @@ class HttpHandler:
                     continue
                 if is_all(reply, part.size, order.expected):
                     return self._fetched(reply.host, digest, order)
-                found = opening(reply, part.size, order.asked)
+                found = self._opening(reply, order)
                 if found is None or found.offset != part.size:
                     digest = self._start_over(order)
                 if found is None:
@@ -189,6 +191,15 @@ class HttpHandler:
             f"{origin_of(order.source.url).name} does not say what part of the file it sends.",
             remedy="Look for another source of the file.",
         )
+
+    def _opening(self, reply: Reply, order: _Order) -> Opening | None:
+        try:
+            return opening(reply, order.part.size, order.asked)
+        except RateLimited as error:
+            if error.retry_after is not None and told_to_wait(reply.headers, reply.status) is None:
+                # The host gave no time, so that only we know: lookups there wait as well.
+                self._net.policy.manners.slow_down(reply.host, error.retry_after)
+            raise
 
     def _fetched(self, host: str, digest: hashlib._Hash, order: _Order) -> Fetched:
         measured = Measured(order.part.size, digest.hexdigest())

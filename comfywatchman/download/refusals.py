@@ -7,7 +7,6 @@ Hugging Face 2.3 and 2.4), RFC 9110.
 from __future__ import annotations
 
 import json
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from comfywatchman.domain.candidates import Candidate
@@ -19,8 +18,10 @@ from comfywatchman.domain.errors import (
     WatchmanError,
     WrongAnswer,
 )
+from comfywatchman.net import waiting
 from comfywatchman.net.asking import Reply
 from comfywatchman.net.urls import origin_of, redact
+from comfywatchman.net.waiting import NO_REASON_SECONDS
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _MESSAGES = _PAGES | {"application/json", "application/problem+json"}
@@ -126,33 +127,9 @@ def page_of(source: Candidate) -> str:
 
 
 def seconds_to_wait(reply: Reply) -> float | None:
-    """Return the longest wait that the answer asks for.
-
-    Retry-After is seconds or a date; a date is compared with the answer's own Date, since our
-    clock may be wrong. Hugging Face says ``RateLimit: "resolvers";r=0;t=295``, where t is seconds.
-    """
-    waits = [_retry_after(reply)]
-    for part in reply.headers.get("RateLimit", "").split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == "t" and reply.status == 429:
-            waits.append(_seconds(value))
-    return max((wait for wait in waits if wait is not None), default=None)
-
-
-def _retry_after(reply: Reply) -> float | None:
-    text = reply.headers.get("Retry-After", "").strip()
-    if text.isdigit() or not text:
-        return _seconds(text)
-    try:
-        until = parsedate_to_datetime(text)
-        since = parsedate_to_datetime(reply.headers.get("Date", ""))
-        return max(0.0, (until - since).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
+    """Return the longest wait that the answer asks for; some where it gives no time."""
+    told = waiting.seconds_to_wait(reply.headers, reply.status)
+    return NO_REASON_SECONDS if told is None and reply.status == 429 else told
 
 
 def _said(reply: Reply) -> str:

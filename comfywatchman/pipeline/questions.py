@@ -20,6 +20,7 @@ from requests.structures import CaseInsensitiveDict
 
 from comfywatchman.domain.errors import Offline, SourceUnavailable, WatchmanError
 from comfywatchman.net.urls import origin_of
+from comfywatchman.net.waiting import NO_REASON_SECONDS
 from comfywatchman.resolve.asking import FEW_BYTES, Answer, Follow, Kind, is_page, seconds_to_wait
 from comfywatchman.resolve.reading import NOT_DECODABLE
 from comfywatchman.state.answers import Kept
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 REFUSED_SECONDS = 60.0
 """How long a refusal is believed: a person may be accepting the licence at this moment."""
-_NO_REASON_SECONDS = 30.0
-"""How long a host is left alone that wants that and does not say for how long."""
 _MOST_DOUBLINGS = 10
 _KEPT_HEADERS = (
     "cf-mitigated",
@@ -264,14 +263,14 @@ def _wants_quiet(answer: Answer) -> float | None:
     Civitai says 429 also for a page behind the last, which no waiting heals.
     """
     if answer.status == 429 and seconds_to_wait(answer) is None:
-        return None if b"cursor" in answer.body[:_TINY].lower() else _NO_REASON_SECONDS
+        return None if b"cursor" in answer.body[:_TINY].lower() else NO_REASON_SECONDS
     spent = answer.headers.get("x-ratelimit-remaining", "").strip() == "0"
     if spent and answer.status in {403, 429}:
         reset = answer.headers.get("x-ratelimit-reset", "").strip()
         told = _date(answer.headers.get("Date", ""))
         if told is not None and reset.isascii() and reset.isdigit() and len(reset) < 12:
             return max(1.0, int(reset) - told.timestamp())
-        return _NO_REASON_SECONDS
+        return NO_REASON_SECONDS
     return None
 
 

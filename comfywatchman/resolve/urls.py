@@ -100,7 +100,8 @@ class Endpoints:
     @property
     def has_two_fronts(self) -> bool:
         """Whether both sites of Civitai can be asked: an endpoint of one's own stands for both."""
-        return self.civitai.rstrip("/") == CIVITAI
+        parts = urlsplit(self.civitai)
+        return parts.scheme == "https" and parts.netloc.lower() in _CIVITAI_HOSTS
 
     def canonical(self, url: str) -> str:
         """Return `canonical` of *url*; a model at a configured endpoint is the official host's.
@@ -109,7 +110,10 @@ class Endpoints:
             UrlRefused: see `canonical`.
         """
         text = url.strip()
-        for endpoint, official in ((self.huggingface, HUGGINGFACE), (self.civitai, CIVITAI)):
+        own = [(self.huggingface, HUGGINGFACE)]
+        if not self.has_two_fronts:
+            own.append((self.civitai, CIVITAI))
+        for endpoint, official in own:
             base = endpoint.rstrip("/") + "/"
             if text.lower().startswith(base.lower()):
                 moved = canonical(f"{official}/{text[len(base) :]}")
