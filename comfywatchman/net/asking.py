@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -152,7 +153,9 @@ class Net:
         self.policy = policy
         self._watch = watch
         self._deadline: Deadline | None = None
-        self._session = open_session(policy, self._met)
+        self._left: float | None = None
+        """Seconds that the heads of the answers to one question may still take."""
+        self._session = open_session(policy, self._met, self._awaited)
 
     def close(self) -> None:
         self._session.close()
@@ -160,6 +163,11 @@ class Net:
     def _met(self, connection: socket.socket) -> None:
         if self._watch is not None:
             self._watch(connection)
+        if self._deadline is not None:
+            self._deadline.watch(connection)
+
+    def _awaited(self, connection: socket.socket) -> None:
+        """An answer is to come on *connection*, which may be an older one."""
         if self._deadline is not None:
             self._deadline.watch(connection)
 
@@ -183,8 +191,8 @@ class Net:
 
         *headers* hold no credentials: those come from the policy, and without *authenticate* from
         nowhere. *follow* ``same-host`` ends at a redirect that leads elsewhere. *within* is how
-        many seconds the head of the answer may take, redirects included: time-outs alone forgive
-        a server that sends a byte a second.
+        many seconds the head of the answer may take, redirects included and waiting for our turn
+        not: time-outs alone forgive a server that sends a byte a second.
 
         Raises:
             UrlRefused, HostNotAllowed: an address, the first or a later one, is not asked.
@@ -193,31 +201,29 @@ class Net:
             RateLimited: the host is asked less often, and not now.
             Offline: nothing is asked at all.
         """
-        with self._deadline_of(within) as passed:
-            response, hops = self._asked(
-                method, url, headers or {}, body, follow=follow, authenticate=authenticate
-            )
-            if passed():
-                # A head that ends early reads as one that is merely short.
-                _let_go(response)
-                raise failure(TimeoutError(), origin_of(url).name)
+        self._left = within
+        response, hops = self._asked(
+            method, url, headers or {}, body, follow=follow, authenticate=authenticate
+        )
         try:
             yield Reply(response, hops[-1], hops)
         finally:
             _let_go(response)
 
     @contextmanager
-    def _deadline_of(self, seconds: float | None) -> Iterator[Callable[[], bool]]:
-        """Hang up after *seconds*; yield what says whether that has happened."""
-        if seconds is None:
+    def _in_time(self) -> Iterator[Callable[[], bool]]:
+        """Hang up when no time is left; yield what says whether that has happened."""
+        if self._left is None:
             yield lambda: False
             return
-        with Deadline(seconds) as deadline:
+        began = time.monotonic()
+        with Deadline(max(0.01, self._left)) as deadline:
             self._deadline = deadline
             try:
                 yield lambda: deadline.passed
             finally:
                 self._deadline = None
+                self._left -= time.monotonic() - began
 
     def _asked(
         self,
@@ -284,13 +290,18 @@ class Net:
         told = False
         try:
             # Not by way of the session: that reads a redirect's body to its end, however long.
-            response = self._session.get_adapter(url).send(
-                self._session.prepare_request(request),
-                stream=True,
-                timeout=(self.policy.connect_timeout, self.policy.read_timeout),
-                proxies=proxies,
-                verify=self._session.verify,
-            )
+            with self._in_time() as passed:
+                response = self._session.get_adapter(url).send(
+                    self._session.prepare_request(request),
+                    stream=True,
+                    timeout=(self.policy.connect_timeout, self.policy.read_timeout),
+                    proxies=proxies,
+                    verify=self._session.verify,
+                )
+            if passed():
+                # A head that ends early reads as one that is merely short.
+                _let_go(response)
+                raise requests.ReadTimeout
             waits = seconds_to_wait(response.headers, response.status_code)
             manners.answered(host, response.status_code, waits)
             told = True

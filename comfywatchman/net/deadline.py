@@ -38,8 +38,10 @@ class Deadline:
             connection.close()
 
     def watch(self, connection: socket.socket) -> None:
-        """Take in a connection that was made; a copy, since TLS takes over the first one."""
-        self._connections.append(connection.dup())
+        """Take in a connection; a plain copy, since TLS takes over the first one."""
+        self._connections.append(
+            socket.fromfd(connection.fileno(), connection.family, connection.type)
+        )
         if self.passed:
             self._hang_up()
 

@@ -31,6 +31,12 @@ def failure(error: BaseException, host: str) -> WatchmanError:
     return SourceUnavailable(f"{host}: {what}.", remedy=remedy)
 
 
+def is_absence(error: WatchmanError) -> bool:
+    """Whether *error*, made by `failure`, says that nothing listens where it was asked."""
+    nobody = (urllib3.exceptions.NameResolutionError, urllib3.exceptions.NewConnectionError)
+    return any(isinstance(link, nobody) for link in _chain(error))
+
+
 def _what(error: BaseException) -> tuple[str, str]:
     chain = list(_chain(error))
     known: list[tuple[tuple[type[BaseException], ...], str, str]] = [

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 REFUSED_SECONDS = 60.0
 """How long a refusal is believed: a person may be accepting the licence at this moment."""
 _MOST_DOUBLINGS = 10
+_HEAD = 1.5
+"""How much longer than one silence the head of an answer may take."""
 _KEPT_HEADERS = (
     "cf-mitigated",
     "content-disposition",
@@ -114,7 +116,12 @@ class Asking:
         kind: Kind = "metadata",
     ) -> Answer:
         with self.net.ask(
-            method, url, headers=headers, follow=follow, authenticate=authenticate
+            method,
+            url,
+            headers=headers,
+            follow=follow,
+            authenticate=authenticate,
+            within=min(self.longest, _HEAD * self.net.policy.read_timeout),
         ) as reply:
             # One byte more than wanted tells whether there is more.
             body = b"" if method == "HEAD" else self._body(reply, limit + 1)
