@@ -138,9 +138,8 @@ def _authority(url: str) -> str:
 
 
 def answers_for(settings: Settings) -> Answers:
-    """Open the cache of answers; of a state directory that is not there yet, one in memory."""
-    directory, room = settings.state.directory, settings.cache.max_bytes
-    return Answers(cache_path(directory) if directory.is_dir() else None, room)
+    """Open the cache of answers; the state directory is made for it where it is not there yet."""
+    return Answers(cache_path(settings.state.directory), settings.cache.max_bytes)
 
 
 def questions_for(
@@ -179,7 +178,7 @@ def backends_for(
     places: Places = first
     if settings.catalog.manager_list:
         listed = ManagerList(
-            questions.asking, questions.answers, settings.catalog.manager_list, endpoints
+            questions.anew, questions.answers, settings.catalog.manager_list, endpoints
         )
         places = Otherwise(first, listed)
     cache = LocalHubCache(cache_root(environ, Path.home()))

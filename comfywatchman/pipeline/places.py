@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from comfywatchman.domain.errors import WatchmanError
+import msgspec
+
+from comfywatchman.domain.errors import Offline, Trouble, WatchmanError
 from comfywatchman.resolve.catalog import Catalog, CatalogEntry, CatalogSource
 from comfywatchman.resolve.manager_list import entries_of_list, fetch_list
 from comfywatchman.state import verified
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 DAY = 86400.0
 _AFTER_FAILURE = 900.0
 _DOCUMENT = "manager-list"
+_FAILED = " failed"
 
 
 class Verified:
@@ -29,6 +32,9 @@ class Verified:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+
+    trouble: Trouble | None = None
+    """See `Places.trouble`."""
 
     def sources(self, folder: str, name: str) -> tuple[CatalogSource, ...]:
         """See `Places.sources`."""
@@ -65,6 +71,8 @@ class ManagerList:
         self._catalog = Catalog([])
         self._looked_at = 0.0
         self._next = 0.0
+        self.trouble: Trouble | None = None
+        """See `Places.trouble`: why there is no list at all."""
 
     def sources(self, folder: str, name: str) -> tuple[CatalogSource, ...]:
         """See `Places.sources`."""
@@ -83,6 +91,8 @@ class ManagerList:
         kept = self._answers.document(name)
         if kept is None or not kept.checked_at <= now < kept.checked_at + DAY:
             kept = self._renewed(name, kept, now)
+        if kept is not None:
+            self.trouble = None
         self._catalog = Catalog([]) if kept is None else self._read(kept.body)
         return self._catalog
 
@@ -96,13 +106,14 @@ class ManagerList:
         return CatalogSource(self._endpoints.canonical(source.url), source.sha256, source.size)
 
     def _renewed(self, name: str, kept: Document | None, now: float) -> Document | None:
+        failed = self._failed_before(name, now)
+        if failed is not None:
+            self.trouble = failed
+            return kept
         try:
             fetched = fetch_list(self._ask, etag=kept.etag if kept else None, url=self._url)
         except WatchmanError as error:
-            import structlog  # 60 ms that a command need not spend
-
-            structlog.get_logger("resolve").info("catalog.stale", error=asdict(error.trouble()))
-            self._next = now + _AFTER_FAILURE
+            self._note_failure(name, error, now)
             return kept
         if fetched is None and kept is None:
             return None  # "not changed", to somebody who has nothing
@@ -113,3 +124,25 @@ class ManagerList:
             new = Document(kept.body, kept.etag, now)
         self._answers.keep_document(name, new)
         return new
+
+    def _failed_before(self, name: str, now: float) -> Trouble | None:
+        """Return why it could not be had a moment ago, by whatever process."""
+        failed = self._answers.document(f"{name}{_FAILED}")
+        if failed is None or not failed.checked_at <= now < failed.checked_at + _AFTER_FAILURE:
+            return None
+        self._next = failed.checked_at + _AFTER_FAILURE
+        try:
+            return msgspec.json.decode(failed.body, type=Trouble)
+        except msgspec.DecodeError:
+            return None
+
+    def _note_failure(self, name: str, error: WatchmanError, now: float) -> None:
+        import structlog  # 60 ms that a command need not spend
+
+        self.trouble = error.trouble()
+        self._next = now + _AFTER_FAILURE
+        if structlog.is_configured():  # a command tells it as the trouble of its catalog
+            structlog.get_logger("resolve").info("catalog.stale", error=asdict(self.trouble))
+        if error.code != Offline.code:
+            failed = Document(msgspec.json.encode(self.trouble), None, now)
+            self._answers.keep_document(f"{name}{_FAILED}", failed)

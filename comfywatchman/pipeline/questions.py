@@ -171,7 +171,32 @@ class Questions:
         if kept is not None and (policy.offline or kept.asked_at <= now < kept.expires_at):
             self.watch(Question(method, url, "known", kept.status))
             return _answer(kept, now)
-        if policy.offline:
+        answer = self.anew(
+            method,
+            url,
+            headers=headers,
+            follow=follow,
+            authenticate=authenticate,
+            limit=limit,
+            kind=kind,
+        )
+        self._mind(answer, url)
+        self._keep(_Place(question, kind, url, now), answer, kept)
+        return answer
+
+    def anew(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        follow: Follow = "none",
+        authenticate: bool = True,
+        limit: int = FEW_BYTES,
+        kind: Kind = "metadata",
+    ) -> Answer:
+        """Ask whatever was answered before; an `Ask` for what is kept otherwise."""
+        if self.asking.net.policy.offline:
             self.watch(Question(method, url, "not-asked"))
             raise _offline(method, url)
         try:
@@ -188,8 +213,6 @@ class Questions:
             self.watch(Question(method, url, "failed"))
             raise
         self.watch(Question(method, url, "asked", answer.status))
-        self._mind(answer, url)
-        self._keep(_Place(question, kind, url, now), answer, kept)
         return answer
 
     def _mind(self, answer: Answer, url: str) -> None:

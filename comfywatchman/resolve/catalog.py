@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from comfywatchman.domain.errors import SettingsInvalid, UrlRefused
+from comfywatchman.domain.errors import SettingsInvalid, Trouble, UrlRefused
 from comfywatchman.domain.files import folder_name, sha256_or_none
 from comfywatchman.resolve.urls import canonical
 
@@ -60,6 +60,11 @@ class Places(Protocol):
         """Return the places of these bytes, under whatever name."""
         ...
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why it may know less than it should, as of the last question."""
+        ...
+
 
 class Together:
     """Several who know places as one; what the first ones say comes first."""
@@ -74,6 +79,11 @@ class Together:
     def with_sha256(self, sha256: str) -> tuple[CatalogSource, ...]:
         """See `Places.with_sha256`."""
         return tuple(dict.fromkeys(s for one in self._several for s in one.with_sha256(sha256)))
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """See `Places.trouble`."""
+        return next((one.trouble for one in self._several if one.trouble is not None), None)
 
 
 class Otherwise:
@@ -90,9 +100,17 @@ class Otherwise:
         """See `Places.with_sha256`."""
         return self._first.with_sha256(sha256) or self._second.with_sha256(sha256)
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """See `Places.trouble`."""
+        return self._first.trouble or self._second.trouble
+
 
 class Catalog:
     """Lookups over entries; the first source of an entry is its best."""
+
+    trouble: Trouble | None = None
+    """See `Places.trouble`; what was read is all there."""
 
     def __init__(self, entries: Iterable[CatalogEntry]) -> None:
         self._by_name: dict[tuple[str, str], list[CatalogSource]] = defaultdict(list)

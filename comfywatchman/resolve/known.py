@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -52,9 +53,14 @@ class CatalogBackend:
 
     def search(self, wanted: Wanted) -> Offers:
         """See `SearchBackend.search`."""
-        return collected(
+        offers = collected(
             self._claims(wanted), lambda pair: self._offers(pair[0], wanted, claim=pair[1])
         )
+        trouble = self._catalog.trouble
+        if offers or trouble is None:
+            return offers
+        # Told, but nothing to wait for: the searches are proven as well without it.
+        return replace(offers, troubles=(*offers.troubles, trouble))
 
     def _claims(self, wanted: Wanted) -> list[tuple[CatalogSource, Claim]]:
         """List each place once, with the best reason that the catalog gives for it."""

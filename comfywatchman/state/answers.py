@@ -222,6 +222,7 @@ class Answers:
         if self.path is not None:
             for _ in range(2):
                 try:
+                    self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     return _open(self.path)
                 except (sqlite3.DatabaseError, OSError):
                     _remove(self.path)

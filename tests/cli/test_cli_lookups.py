@@ -304,3 +304,19 @@ def test_the_managers_list_is_asked_once_and_by_its_etag(hubs: Any, tmp_path: Pa
     lists = [row for row in hubs.log() if row["target"].endswith("model-list.json")]
     assert [row["status"] for row in lists] == [200]
     assert "manager-list" in Shell(tree)("cache").out
+
+
+def test_without_the_managers_list_json_is_json_and_the_catalog_says_what_it_lacks(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    missing = hub.add_plain("none.json").replace("none.json", "not-there.json")
+    tree.asking = f'search_backends = ["catalog"]\ncatalog.manager_list = "{missing}"'
+    tree.write_settings()
+    path = drop(tree.base / "w.json", Want("nowhere.safetensors"))
+    told = shell("explain", path, "--json")
+
+    (step,) = [s for s in told.json["references"][0]["steps"] if s["where"] == "catalog"]
+    assert step["error"] is not None
+    assert [question["url"] for question in step["questions"]] == [missing]
+    shell("explain", path, "--json")
+    assert [r.path for r in hub.requests].count(f"/{missing.split('/', 3)[3]}") == 1

@@ -174,3 +174,22 @@ def test_what_only_its_name_spoke_for_is_known_by_its_hash_alone(office: Office)
 
     assert places.sources("loras", "x.safetensors") == ()
     assert len(places.with_sha256(HASH)) == 1
+
+
+def test_without_any_copy_it_is_told_that_there_is_none_and_no_process_asks_again_at_once() -> None:
+    listed = Listed()
+    listed.site.down = True
+    first = listed.fresh()
+
+    assert names(first) == []
+    assert first.trouble is not None
+    assert first.trouble.code == "source-unavailable"
+    second = listed.fresh()
+    assert names(second) == []
+    assert second.trouble == first.trouble
+    assert len(listed.site.conditions) == 1
+    listed.site.down = False
+    listed.now += 901
+    third = listed.fresh()
+    assert names(third) == [ENTRY["url"]]
+    assert third.trouble is None
