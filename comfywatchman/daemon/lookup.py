@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.parts import (
     answers_for,
     backends_for,
@@ -70,6 +72,7 @@ def lookup(
     settings: Settings,
     environ: Mapping[str, str],
     watch: Callable[[Question], None] = lambda _question: None,
+    others: Others = NOBODY,
 ) -> Iterator[Lookup]:
     """Yield what commands look things up with; *watch* is told of every question.
 
@@ -82,9 +85,22 @@ def lookup(
         reader = store.open_reader(settings.state.directory)
         if reader is not None:
             stack.callback(reader.close)
-        net = Net(policy_for(settings, environ, longest_sleep=OF_A_COMMAND))
+        policy = policy_for(
+            settings, environ, answers=answers, longest_sleep=OF_A_COMMAND, on_wait=_say
+        )
+        net = Net(policy)
         stack.callback(net.close)
         verified = Verified(reader) if reader is not None else None
         questions = questions_for(settings, net, answers, watch)
-        backends = backends_for(settings, questions, environ, verified)
+        backends = backends_for(settings, questions, environ, verified, others)
         yield Lookup(settings, backends, questions, endpoints_for(settings))
+
+
+_SHORT = 2.0
+"""Seconds that nobody has to be told of."""
+
+
+def _say(host: str, seconds: float) -> None:
+    """Tell whoever called a command why nothing happens."""
+    if seconds > _SHORT:
+        sys.stderr.write(f"waiting {seconds:.0f} s for the next turn at {host}\n")

@@ -17,6 +17,7 @@ from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.knowing import look_at_packs
 from comfywatchman.daemon.lock import owning
+from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.survey import STDIN, each_workflow, unreadable
 from comfywatchman.daemon.tally import NoTally
 from comfywatchman.domain.errors import (
@@ -40,13 +41,18 @@ if TYPE_CHECKING:
     from comfywatchman.state.keeper import Connection, Reader
 
 _LOOK_SECONDS = 0.2
+_LONG_SECONDS = 120.0
+"""A source that wants to be left alone for longer is not waited for."""
 _ARRIVING_SECONDS = 20.0
 """A file that has not grown for so long is not waited for."""
 _OPEN = (jobs.WAITING, jobs.RUNNING)
 
 
 def fix_once(
-    settings: Settings, paths: Sequence[str], observe: Callable[[Event], None]
+    settings: Settings,
+    paths: Sequence[str],
+    observe: Callable[[Event], None],
+    others: Others = NOBODY,
 ) -> list[Analysis]:
     """Analyze *paths*, fetch what they lack, and return how they stand then.
 
@@ -65,7 +71,14 @@ def fix_once(
         audit = AuditLog(place.state_directory)
         readers = [observe, audit.observe, lambda _event: changed.set()]
         engine = Engine.build(
-            settings, place, readers, os.environ, NoTally(), download=True, lasting=False
+            settings,
+            place,
+            readers,
+            os.environ,
+            NoTally(),
+            download=True,
+            lasting=False,
+            others=others,
         )
         stack.callback(engine.stop)
         # A person wants it now: what was not there before may be there by now.
@@ -133,7 +146,10 @@ def _forget_unwatched(engine: Engine, place: Place) -> None:
 
 
 def follow(settings: Settings, paths: Sequence[Path], pid: int) -> list[Analysis]:
-    """Wait until the daemon *pid*, which owns the state, has nothing left to do for *paths*.
+    """Wait until the daemon *pid*, which owns the state, has nothing left to do for *paths* now.
+
+    What a source does not give for some time it tries again later by itself; that is not waited
+    for, and is what the findings tell.
 
     Raises:
         StateUnusable: its database cannot be read.
@@ -146,7 +162,8 @@ def follow(settings: Settings, paths: Sequence[Path], pid: int) -> list[Analysis
             remedy="Stop the daemon and run the command again.",
         )
     try:
-        while not _done(reader, paths):
+        retries = settings.download.max_retries
+        while not _done(reader, paths, lambda row: _put_off(row, retries)):
             if not _lives(pid):
                 raise Interrupted(
                     f"The daemon (process {pid}) ended before it was done.",
@@ -201,19 +218,36 @@ def take_stock(engine: Engine, place: Place) -> None:
 
 
 def _offline(news: TreeNews) -> dict[Path, Trouble]:
-    """Return the directories that are not there, or are not what they were."""
+    """Return the directories that are not there, or are not what they were.
+
+    Who fixes a workflow wants its models now: in a folder that was emptied they may be put.
+    """
     if news.offline is not None:
         return {news.tree.root: news.offline}
-    return news.out_of_reach()
+    emptied = news.emptied()
+    return {place: why for place, why in news.out_of_reach().items() if place not in emptied}
 
 
-def _done(reader: Reader, paths: Sequence[Path]) -> bool:
+def _put_off(row: jobs.JobRow, retries: int) -> bool:
+    """Whether a job waits for better times: it failed as often as a command would try it."""
+    if row.state != jobs.WAITING or row.trouble is None:
+        return False
+    return row.attempts > retries or row.not_before > time.time() + _LONG_SECONDS
+
+
+def _never(_row: jobs.JobRow) -> bool:
+    return False
+
+
+def _done(
+    reader: Reader, paths: Sequence[Path], put_off: Callable[[jobs.JobRow], bool] = _never
+) -> bool:
     with reader.connect() as connection:
-        return not any(_open(connection, path) for path in paths)
+        return not any(_open(connection, path, put_off) for path in paths)
 
 
-def _open(connection: Connection, path: Path) -> bool:
-    """Whether something is still to be done for the workflow.
+def _open(connection: Connection, path: Path, put_off: Callable[[jobs.JobRow], bool]) -> bool:
+    """Whether something is still to be done for the workflow, but for what is *put_off*.
 
     Each look sees what was stored by then, so the analysis is looked at before and after: a
     transfer that ended in between has asked for another.
@@ -227,7 +261,7 @@ def _open(connection: Connection, path: Path) -> bool:
         key = f"{reference.folder}/{reference.name}"
         for kind in ("resolve", "fetch"):
             row = jobs.by_key(connection, kind, key)
-            if row is not None and row.state in _OPEN:
+            if row is not None and row.state in _OPEN and not put_off(row):
                 return True
     return jobs.by_key(connection, "analyze", str(path)) != before
 

@@ -32,6 +32,7 @@ from comfywatchman.resolve.others import other_backend
 from comfywatchman.resolve.room import backends_of, publisher_of
 from comfywatchman.resolve.urls import Endpoints
 from comfywatchman.state.answers import Answers, cache_path
+from comfywatchman.state.turns import Turns
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
@@ -58,13 +59,17 @@ def policy_for(
     environ: Mapping[str, str],
     stop: threading.Event | None = None,
     *,
+    answers: Answers | None = None,
     longest_sleep: float = LONGEST_SLEEP,
+    on_wait: Callable[[str, float], None] = lambda _host, _seconds: None,
 ) -> NetPolicy:
     """Return what may be asked: the hosts of the settings, and the hubs that they name.
 
-    Made once for everybody who asks, since the budget of each host is part of it. Whoever waits
-    for a turn when *stop* is set is interrupted; nobody waits longer than *longest_sleep* seconds.
+    Made once for everybody who asks, since the budget of each host is part of it; beside *answers*
+    it is that of all processes. Whoever waits for a turn when *stop* is set is interrupted; nobody
+    waits longer than *longest_sleep* seconds, and *on_wait* is told who is waited for.
     """
+    book = None if answers is None else Turns(answers)
     named = [_authority(url) for url in _endpoints(settings).values()]
     plain = [_authority(url) for url in _endpoints(settings).values() if _is_private(url)]
     return NetPolicy(
@@ -74,7 +79,7 @@ def policy_for(
         proxies=Proxies.of(environ),
         ca_bundle=ca_bundle_of(environ),
         read_timeout=settings.download.stall_seconds,
-        manners=Manners(stop=stop, longest_sleep=longest_sleep),
+        manners=Manners(stop=stop, longest_sleep=longest_sleep, book=book, on_wait=on_wait),
         offline=settings.offline,
     )
 

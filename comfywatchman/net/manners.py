@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
 from comfywatchman.domain.errors import Interrupted, RateLimited, SourceUnavailable
 
 if TYPE_CHECKING:
     from pyrate_limiter import Rate
+
+Why = Literal["limited", "failed"]
 
 # The two libraries take a tenth of a second: they are imported when something is first asked.
 
@@ -70,6 +72,20 @@ class Breaking:
     most_seconds: float = 300.0
 
 
+class Book(Protocol):
+    """What all processes of this machine know of the hosts; times are monotonic seconds."""
+
+    def reserve(
+        self, host: str, rates: Sequence[tuple[int, float]], now: float, longest: float
+    ) -> float | None: ...
+
+    def quiet(self, host: str, now: float) -> tuple[float, Why] | None: ...
+
+    def be_quiet(self, host: str, until: float, why: Why) -> None: ...
+
+    def is_back(self, host: str) -> None: ...
+
+
 class _FailedError(Exception):
     """Told to the breaker for what happened outside its call."""
 
@@ -77,7 +93,7 @@ class _FailedError(Exception):
 class _Host:
     """What is known of one host; guarded by the lock of `Manners`."""
 
-    def __init__(self, name: str, pace: Pace | None, breaking: Breaking) -> None:
+    def __init__(self, name: str, pace: Pace | None, breaking: Breaking, book: Book | None) -> None:
         from pybreaker import CircuitBreaker
         from pyrate_limiter import InMemoryBucket
 
@@ -86,6 +102,7 @@ class _Host:
             breaking.after, reset_timeout=365 * 86400, throw_new_error_on_trip=False
         )
         self._breaking = breaking
+        self._book = book
         self._pace = pace
         self._bucket = InMemoryBucket(_rates(pace, 1.0)) if pace is not None else None
         self._speed = 1.0
@@ -96,12 +113,17 @@ class _Host:
         self._probe_at: float | None = None
 
     def admit(self, now: float, longest: float) -> float:
-        """Return 0 where it may be asked now, or the seconds to sleep before asking here again.
+        """Return the seconds to sleep before asking here again; none where it may be asked.
+
+        Less than 0: it may be asked after so many seconds.
 
         Raises:
             RateLimited, SourceUnavailable: it is to be left alone for longer.
         """
-        quiet = self._quiet_until - now
+        told = self._book.quiet(self.name, now) if self._book is not None else None
+        if told is not None and told[1] == "failed" and self.breaker.current_state == _CLOSED:
+            raise self._left_alone(told[0])
+        quiet = max(self._quiet_until - now, told[0] if told and told[1] == "limited" else 0.0)
         if quiet > longest:
             raise self._limited(quiet)
         if quiet > 0:
@@ -110,8 +132,20 @@ class _Host:
         wait = self._wait_for_turn(now)
         if wait > longest:
             raise self._limited(wait)
-        if wait == 0 and self.breaker.current_state == _HALF_OPEN:
-            self._probe_at = now
+        if wait == 0:
+            wait = self._turn_of_all(now, longest)
+            if self.breaker.current_state == _HALF_OPEN:
+                self._probe_at = now
+            return -wait
+        return wait
+
+    def _turn_of_all(self, now: float, longest: float) -> float:
+        """Take a turn that no other process has; return how many seconds it is away."""
+        if self._book is None or self._pace is None:
+            return 0.0
+        wait = self._book.reserve(self.name, self._pace.rates, now, longest)
+        if wait is None:
+            raise self._limited(longest)
         return wait
 
     def _check_breaker(self, now: float) -> None:
@@ -144,6 +178,8 @@ class _Host:
             self.failed(now)
         elif status != 429:
             self.breaker.call(lambda: None)
+            if self._openings and self._book is not None:
+                self._book.is_back(self.name)
             self._openings = 0
             self._faster()
 
@@ -159,6 +195,8 @@ class _Host:
             times, most = self._breaking.first_seconds, self._breaking.most_seconds
             self._open_until = now + min(times * 2**self._openings, most)
             self._openings = min(self._openings + 1, 16)
+            if self._book is not None:
+                self._book.be_quiet(self.name, self._open_until, "failed")
 
     def gave_up(self) -> None:
         """Nothing was learned of the host."""
@@ -166,6 +204,8 @@ class _Host:
 
     def be_quiet(self, seconds: float, now: float) -> None:
         self._quiet_until = max(self._quiet_until, now + seconds)
+        if self._book is not None:
+            self._book.be_quiet(self.name, self._quiet_until, "limited")
         self._change_speed(max(self._speed / 2, _SLOWEST))
 
     def _faster(self) -> None:
@@ -206,12 +246,16 @@ class Manners:
         breaking: Breaking | None = None,
         longest_sleep: float = LONGEST_SLEEP,
         clock: Callable[[], float] = time.monotonic,
+        book: Book | None = None,
+        on_wait: Callable[[str, float], None] = lambda _host, _seconds: None,
     ) -> None:
         """Prepare; whoever waits for a turn when *stop* is set is interrupted.
 
-        A turn is waited for *longest_sleep* seconds at most.
+        A turn is waited for *longest_sleep* seconds at most. With a *book* the budget is that of
+        all processes. *on_wait* is told of each host that is waited for, and for how long.
         """
-        self._longest_sleep = longest_sleep
+        self._book, self._on_wait = book, on_wait
+        self.longest_sleep = longest_sleep
         self._paces = paces
         self._stop = stop or threading.Event()
         self._breaking = breaking or Breaking()
@@ -229,10 +273,14 @@ class Manners:
         """
         while True:
             with self._lock:
-                wait = self._host(host).admit(self._clock(), self._longest_sleep)
-            if wait <= 0:
+                wait = self._host(host).admit(self._clock(), self.longest_sleep)
+            if wait == 0:
                 return
-            if self._stop.wait(wait):
+            self._on_wait(host, abs(wait))
+            if not self._stop.wait(abs(wait)):
+                if wait < 0:
+                    return
+            else:
                 raise Interrupted(
                     f"The question to {host} was not put: we are stopping.",
                     remedy="It is put at the next start; nothing to do.",
@@ -270,7 +318,7 @@ class Manners:
         if found is None:
             while len(self._hosts) >= _MOST_HOSTS:
                 del self._hosts[next(iter(self._hosts))]
-            found = _Host(name, self._paces.get(name), self._breaking)
+            found = _Host(name, self._paces.get(name), self._breaking, self._book)
             self._hosts[name] = found
         return found
 

@@ -115,6 +115,25 @@ class Asking:
         limit: int = FEW_BYTES,
         kind: Kind = "metadata",
     ) -> Answer:
+        def once() -> Answer:
+            return self._once(method, url, headers, follow, limit, authenticate=authenticate)
+
+        answer = once()
+        wait = seconds_to_wait(answer) if answer.status in {429, 503} else None
+        if wait is None or wait > self.net.policy.manners.longest_sleep:
+            return answer
+        return once()  # the network waits for as long as the host has said
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        follow: Follow,
+        limit: int,
+        *,
+        authenticate: bool,
+    ) -> Answer:
         with self.net.ask(
             method,
             url,

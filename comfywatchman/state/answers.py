@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, json
 
+from comfywatchman.state.turns import TABLES
+
 T = TypeVar("T")
 _Row = tuple[Any, ...]
 """As SQLite gives it; the columns have no static types."""
@@ -123,15 +125,15 @@ class Answers:
 
     def get(self, question: bytes, now: float) -> Kept | None:
         """Return the answer to *question*, however old; *now* notes that it was of use."""
-        row = self._safely(lambda c: _read(c, question, now), None)
+        row = self.safely(lambda c: _read(c, question, now), None)
         return None if row is None else _kept(row)
 
     def put(self, question: bytes, kept: Kept) -> None:
         """Keep an answer in place of the one before; the least used go where there is no room."""
-        self._safely(lambda c: self._write(c, question, kept), None)
+        self.safely(lambda c: self._write(c, question, kept), None)
 
     def document(self, name: str) -> Document | None:
-        row = self._safely(
+        row = self.safely(
             lambda c: c.execute(
                 "SELECT body, etag, checked_at FROM documents WHERE name = ?", (name,)
             ).fetchone(),
@@ -142,7 +144,7 @@ class Answers:
     def keep_document(self, name: str, document: Document) -> None:
         values = (name, document.etag, zlib.compress(document.body, 6), document.checked_at)
         statement = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
-        self._safely(lambda c: c.execute(statement, values), None)
+        self.safely(lambda c: c.execute(statement, values), None)
 
     def forget(self, *, host: str | None = None, found: bool = True) -> int:
         """Forget answers and return how many: of one host or of all, the good ones too or not."""
@@ -160,11 +162,11 @@ class Answers:
                 connection.execute("VACUUM")
             return gone
 
-        return self._safely(change, 0)
+        return self.safely(change, 0)
 
     def stats(self, now: float) -> Stats:
         """Say what there is; *now* is seconds since the epoch."""
-        shares: list[_Row] = self._safely(
+        shares: list[_Row] = self.safely(
             lambda c: c.execute(
                 "SELECT host, kind, verdict, count(*), sum(bytes), sum(expires_at <= ?) "
                 "FROM answers GROUP BY host, kind, verdict ORDER BY host, kind, verdict",
@@ -172,7 +174,7 @@ class Answers:
             ).fetchall(),
             [],
         )
-        documents: list[_Row] = self._safely(
+        documents: list[_Row] = self.safely(
             lambda c: c.execute("SELECT name, length(body) FROM documents").fetchall(), []
         )
         return Stats(
@@ -229,7 +231,7 @@ class Answers:
         self.path = None
         return _open(None)
 
-    def _safely(self, change: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+    def safely(self, change: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Run *change*; a cache that cannot be used is begun anew, and nobody has to know."""
         with self._lock:
             try:
@@ -266,6 +268,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size = -1000")
         connection.execute("PRAGMA journal_size_limit = 4194304")
         connection.executescript(_TABLES)
+        connection.executescript(TABLES)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
     except sqlite3.Error:
         connection.close()

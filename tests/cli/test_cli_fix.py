@@ -265,3 +265,17 @@ def test_a_file_of_ours_with_other_bytes_is_left_alone(shell: Shell, tree: Tree,
 
     assert told.json["workflows"][0]["references"][0]["state"] == "present"
     assert mine.read_bytes() == weights("mine", 3000)
+
+
+def test_beside_a_daemon_it_ends_with_the_reason_while_a_source_cannot_be_reached(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    tree.write_settings(max_retries=1)
+    path = drop(tree.workflows / "w.json", has(hub, "a.safetensors"))
+    hub.fault("drop", "a.safetensors", where="hub", times=100)
+    with running(tree):
+        told = shell("fix", path, "--json")
+
+    assert told.status == 1
+    (row,) = told.json["workflows"][0]["references"]
+    assert row["error"]["code"] == "source-unavailable"
