@@ -27,6 +27,9 @@ MOST_READ = 8
 """Files of the wanted size that are read before a fetch begins: LoRAs of one kind often are all of
 one size, and reading a shelf of them would take longer than fetching one."""
 
+ROUNDED = 1024
+"""Bytes by which a size may be wrong that its source rounds: Civitai gives KiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
@@ -85,10 +88,13 @@ class AtHand:
 
     def _candidates(self, job: FetchModel) -> list[Unmeasured]:
         """Return unmeasured files of the promised size, those of the wanted name first."""
-        size = job.sources[0].size
+        source = job.sources[0]
+        size, about = source.size, 0
+        if size is None:
+            size, about = source.size_about, ROUNDED
         if size is None:
             return []
         base = searchable(job.name.rsplit("/", 1)[-1])
-        same_size = self.reader.read(lambda c: hashes.of_size(c, size, limit=-1))
-        same_size.sort(key=lambda item: searchable(item.path.name) != base)
-        return same_size[:MOST_READ]
+        found = self.reader.read(lambda c: hashes.of_size(c, size, limit=-1, about=about))
+        found.sort(key=lambda f: (searchable(f.path.name) != base, abs(f.stamp.size - size)))
+        return found[:MOST_READ]

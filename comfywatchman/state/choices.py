@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from comfywatchman.domain.candidates import Candidate
@@ -78,15 +78,24 @@ def answer(connection: Connection, folder: str, name: str) -> Candidate | None:
     return None if found is None else loads(found, Candidate)
 
 
-def forget_answer(connection: Connection, folder: str, name: str) -> None:
-    """Have a person asked again: what was chosen cannot be had any more."""
-    connection.execute(
-        delete(choices).where(
-            choices.c.folder == folder,
-            choices.c.name == natural(name),
-            choices.c.answer.isnot(None),
-        )
+def forget_answer(connection: Connection, folder: str, name: str, why: Trouble) -> None:
+    """Ask a person again: what was chosen cannot be had any more, and *why* stands beside it."""
+    here = (choices.c.folder == folder, choices.c.name == natural(name))
+    row = connection.execute(
+        select(choices).where(*here, choices.c.answer.isnot(None))
+    ).one_or_none()
+    if row is None:
+        return
+    offered, chosen = loads(row.candidates, tuple[Candidate, ...]), loads(row.answer, Candidate)
+    if not offered:
+        connection.execute(delete(choices).where(*here))
+        return
+    told = tuple(replace(one, trouble=why) if one.url == chosen.url else one for one in offered)
+    asked = replace(
+        loads(row.trouble, Trouble), cause=f"What was chosen is not to be had: {why.cause}"
     )
+    values = {"candidates": dumps(told), "trouble": dumps(asked), "answer": None}
+    connection.execute(update(choices).where(*here).values(values))
 
 
 def open_choices(connection: Connection) -> list[Choice]:

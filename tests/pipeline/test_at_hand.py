@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,19 @@ def test_a_file_of_the_wanted_size_is_measured_before_anything_is_fetched(
     assert [file.path for file in at_hand(office).same_bytes(wanted(), sha256(GOOD))] == [other]
     known = {file.path: file.sha256 for file in office.reader.read(models.every)}
     assert known == {other: sha256(GOOD), larger: None}
+
+
+def test_where_the_source_rounds_the_size_files_of_about_that_size_are_measured(
+    office: Office, folders: Folders
+) -> None:
+    other = found(office, folders.models_root / "vae/renamed.safetensors", GOOD)
+    larger = found(office, folders.models_root / "vae/larger.safetensors", GOOD + b"x" * 5000)
+    about = replace(wanted(None).sources[0], size_about=len(GOOD) - 700)
+    job = FetchModel("loras", "x.safetensors", (about,))
+
+    assert [file.path for file in at_hand(office).same_bytes(job, sha256(GOOD))] == [other]
+    known = {file.path: file.sha256 for file in office.reader.read(models.every)}
+    assert known[larger] is None
 
 
 def test_everything_that_the_reading_told_is_kept(office: Office, folders: Folders) -> None:

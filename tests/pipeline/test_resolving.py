@@ -205,6 +205,21 @@ def test_an_answer_that_could_not_be_had_is_asked_for_again(
     assert len(shelf.asked) == 1
 
 
+def test_what_was_chosen_and_cannot_be_had_opens_the_question_again(office: Office) -> None:
+    other = replace(PROVEN, url="https://hub.example/other")
+    asked = Trouble("choice-needed", "Two may be it.", "Choose.")
+    office.happens(ReferenceAmbiguous("loras", "x.safetensors", (PROVEN, other), asked))
+    office.happens(ReferenceResolved("loras", "x.safetensors", (PROVEN,), chosen=True))
+    assert office.reader.read(choices.open_choices) == []
+    gone = Trouble("source-missing", "Gone.", "Look elsewhere.")
+    office.happens(DownloadFailed("loras", "x.safetensors", "civitai", gone))
+
+    (question,) = office.reader.read(choices.open_choices)
+    assert [offer.trouble for offer in question.candidates] == [gone, None]
+    assert "Gone." in question.trouble.cause
+    assert question.trouble.code == "choice-needed"
+
+
 def test_an_outage_does_not_take_an_answer_away(office: Office, folders: Folders) -> None:
     chosen_before(office, PROVEN)
     down = Trouble("source-unavailable", "Down.", "Wait.")
