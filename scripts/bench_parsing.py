@@ -143,6 +143,12 @@ def made(kind: str, size: int) -> Iterator[bytes]:
     match kind:
         case "many nodes":
             yield from _many_nodes(size)
+        case "many samplers":
+            yield from _samplers(size)
+        case "small nodes":
+            yield from _small_nodes(size)
+        case "a prompt of samplers":
+            yield from _prompt_of_samplers(size)
         case "one long text":
             yield from _one_text("A rainy street. ", size)
         case "one long text, not Latin":
@@ -151,7 +157,15 @@ def made(kind: str, size: int) -> Iterator[bytes]:
             yield from _deep(size)
 
 
-KINDS = ("many nodes", "one long text", "one long text, not Latin", "deep")
+KINDS = (
+    "many nodes",
+    "many samplers",
+    "small nodes",
+    "a prompt of samplers",
+    "one long text",
+    "one long text, not Latin",
+    "deep",
+)
 
 
 def _many_nodes(size: int) -> Iterator[bytes]:
@@ -185,6 +199,46 @@ def _node(number: int) -> dict[str, object]:
         "properties": {"Node name for S&R": kind, "cnr_id": "comfy-core", "ver": "0.3.50"},
         "widgets_values": values,
     }
+
+
+def _samplers(size: int) -> Iterator[bytes]:
+    """Yield nodes of one type, all with links and values, as the editor saves them."""
+    number = size // 330
+    loader = {"id": 0, "type": "VAELoader", "widgets_values": ["v.safetensors"]}
+    yield b'{"version":0.4,"nodes":[' + json.dumps(loader).encode()
+    for at in range(1, number):
+        yield (
+            b',{"id":%d,"type":"KSampler","mode":0,"inputs":[{"name":"model","type":"MODEL",'
+            b'"link":%d}],"outputs":[{"name":"LATENT","type":"LATENT","links":[%d]}],'
+            b'"properties":{"Node name for S&R":"KSampler"},'
+            b'"widgets_values":[%d,"fixed",20,8,"euler","normal",1]}' % (at, at, at + 1, at * 7919)
+        )
+    links = (b'[%d,%d,0,%d,0,"MODEL"]' % (at, at - 1, at) for at in range(1, number))
+    yield b'],"links":[' + b",".join(links) + b"]}"
+
+
+def _small_nodes(size: int) -> Iterator[bytes]:
+    """Yield as many nodes as can be, each with something of its own."""
+    loader = {"id": 0, "type": "VAELoader", "widgets_values": ["v.safetensors"]}
+    yield b'{"version":0.4,"links":[],"nodes":[' + json.dumps(loader).encode()
+    for at in range(1, size // 125):
+        yield (
+            b',{"id":%d,"type":"KSampler","title":"api_key","widgets_values":[1,"x",{"a":[%d]}],'
+            b'"properties":{"token_x":"y%d"}}' % (at, at, at)
+        )
+    yield b"]}"
+
+
+def _prompt_of_samplers(size: int) -> Iterator[bytes]:
+    yield b'{"0":{"inputs":{"vae_name":"v.safetensors"},"class_type":"VAELoader"}'
+    for at in range(1, size // 265):
+        yield (
+            b',"%d":{"inputs":{"seed":%d,"steps":20,"cfg":8.0,"sampler_name":"euler","scheduler":'
+            b'"normal","denoise":1.0,"model":["%d",0],"positive":["%d",0],"negative":["%d",0],'
+            b'"latent_image":["%d",0]},"class_type":"KSampler","_meta":{"title":"KSampler"}}'
+            % (at, at * 7919, at, at, at, at)
+        )
+    yield b"}"
 
 
 def _one_text(piece: str, size: int) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ Impact Pack and of rgthree-comfy.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 HOLDERS = frozenset({"PrimitiveNode", "PrimitiveString", "PrimitiveStringMultiline", "CustomCombo"})
@@ -37,13 +37,19 @@ def _holds_a_number(node_type: str) -> bool:
     return not words.isdisjoint(_NUMBER) and words <= _NUMBER | _PLAIN
 
 
-_AFTERWARDS = frozenset({"fixed", "increment", "increment-wrap", "decrement", "randomize"})
+_CHANGES = frozenset({"increment", "increment-wrap", "decrement", "randomize"})
+_AFTERWARDS = _CHANGES | {"fixed"}
 """What becomes of a value next; the editor's own widget beside it."""
 
 
-def constant(node_type: str, values: Iterable[Any]) -> int | float | None:
+def changes(values: Iterable[Any]) -> bool:
+    """Return whether the editor gives a node's value another one for each run."""
+    return any(isinstance(value, str) and value in _CHANGES for value in values)
+
+
+def constant(node_type: str, values: Collection[Any]) -> int | float | None:
     """Return the number or switch that a node holds which has nothing else; else ``None``."""
-    if not _holds_a_number(node_type):
+    if not _holds_a_number(node_type) or changes(values):
         return None
     found = [value for value in values if not isinstance(value, str) or value not in _AFTERWARDS]
     only = found[0] if len(found) == 1 else None

@@ -9,7 +9,14 @@ from pathlib import Path, PurePosixPath
 from comfywatchman.analyze import hints
 from comfywatchman.analyze.directories import by_directory
 from comfywatchman.analyze.names import unsafe
-from comfywatchman.analyze.offered import not_offered, parts_lacking, searched, with_other_suffix
+from comfywatchman.analyze.offered import (
+    containing,
+    not_offered,
+    parts_lacking,
+    searched,
+    with_other_suffix,
+)
+from comfywatchman.analyze.outcomes import joined
 from comfywatchman.analyze.shelf import Library, Promise, Row, Shelf, basename, differ, promise_of
 from comfywatchman.analyze.slashes import checked_slashes
 from comfywatchman.analyze.text import has_model_suffix, stem
@@ -28,12 +35,13 @@ from comfywatchman.domain.references import (
 def compare(
     content: WorkflowContent, folders: Folders, library: Library, *, separator: str
 ) -> tuple[Finding, ...]:
-    """Return a row for each reference, in the order of the workflow.
+    """Return a row for each file that is asked for, in the order of the workflow.
 
+    There are several for one where some nodes would find it and others would not.
     *separator* is what ComfyUI's system puts between the parts of a path.
     """
     shelf = Shelf(folders, library, separator)
-    return tuple(_finding(reference, shelf) for reference in content.references)
+    return joined([_finding(reference, shelf) for reference in content.references])
 
 
 def _finding(reference: ModelReference, shelf: Shelf) -> Finding:
@@ -140,9 +148,11 @@ def _in_place(reference: ModelReference, hits: Sequence[Row], shelf: Shelf) -> F
     found = _here(reference, opened)
     shadowed = [row for row in hits[1:] if row.folder == opened.folder and _other(row, opened)]
     lacking = parts_lacking(opened, shelf) if found.state is ReferenceState.PRESENT else None
-    if lacking is not None:
+    if lacking is not None and not reference.alone:
         return replace(found, state=ReferenceState.MISSING, trouble=lacking)
     hint = found.hint or _doubt(reference, opened, shadowed, shelf)
+    if hint is None and lacking is not None:
+        hint = hints.other_parts(lacking)
     if hint is not None or shadowed:
         found = replace(found, hint=hint, shadows=tuple(row.file.path for row in shadowed))
     return checked_slashes(found, shelf.as_listed(reference.name))
@@ -338,6 +348,9 @@ def _by_stem(reference: ModelReference, shelf: Shelf) -> Finding:
     if hits:
         as_written = [row for row in hits if _is_as_written(reference, row)]
         return _found_by_stem(reference, _each_file(as_written or hits), shelf)
+    loose = containing(reference, shelf) if by_base else None
+    if loose is not None:
+        return replace(_here(reference, loose), hint=hints.part_of_name(reference, loose.file))
     return _elsewhere(reference, rows, shelf, stem)
 
 

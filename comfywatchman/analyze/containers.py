@@ -20,13 +20,18 @@ _SIGNS = re.compile(
     rb"(?P<png>\x89PNG\r\n\x1a\n)|(?P<jpeg>\xff\xd8\xff)|(?P<flac>fLaC)|(?P<ogg>OggS)|(?P<glb>glTF)"
     rb"|(?P<webm>\x1a\x45\xdf\xa3)|(?P<webp>RIFF.{4}WEBP)"
     rb"|(?P<mp3>ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb])"  # layer III; a UTF-16 text begins otherwise
-    rb"|(?P<avif>.{4}ftyp(?:avif|avis|avio|miaf|heic|heix|mif1|msf1))"
     rb"|(?P<mp4>.{4}(?:ftyp|moov|mdat|wide|free|skip|pnot))"  # QuickTime without a brand
     rb"|(?P<safetensors>.{4}\0{4}\{)"  # a header of less than 4 GiB, and its first byte
-    rb"|(?P<svg>(?:\xef\xbb\xbf)?\s*<(?:svg|[?!].*?<svg))",
+    rb"|(?P<xml>(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*\0?<)",
     re.DOTALL,
 )
 
+
+_IMAGES = frozenset(
+    {b"avif", b"avis", b"avio", b"miaf", b"mif1", b"mif2", b"msf1", b"MA1A", b"MA1B", b"heic",
+     b"heix", b"hevc", b"heif"}
+)  # fmt: skip
+"""Brands of still pictures and sequences of them, which are of the same boxes as films."""
 
 _FIRST_COUNTS = frozenset({"mp3", "ogg"})
 """Where the first of several texts of one name counts; elsewhere it is the last, as in the
@@ -55,8 +60,27 @@ def sniff(file: BinaryIO) -> str:
     container = (found.lastgroup if found is not None else None) or "json"
     if container == "mp3" and _follows_id3(file, head, b"fLaC"):
         container = "flac"
+    elif container == "mp4" and _IMAGES & _brands(head):
+        container = "avif"
+    elif container == "xml":
+        container = "svg" if _is_svg(file) else "json"
     file.seek(0)
     return container
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """Return what a file of boxes says it is, first of all or besides."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
+
+
+def _is_svg(file: BinaryIO) -> bool:
+    from comfywatchman.analyze.media.svg import is_svg
+
+    file.seek(0)
+    return is_svg(file)
 
 
 def is_json(head: bytes) -> bool:
@@ -74,26 +98,38 @@ def _follows_id3(file: BinaryIO, head: bytes, magic: bytes) -> bool:
     return file.read(len(magic)) == magic
 
 
-def embedded_texts(file: BinaryIO, container: str, limits: Limits) -> Sequence[Text]:
-    """Return the texts of a file, the one to believe first in front.
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The texts of a file, the one to believe first in front."""
+
+    texts: Sequence[Text]
+    trouble: WatchmanError | None = None
+    """Why there may be others that were not found."""
+
+
+def embedded_texts(file: BinaryIO, container: str, limits: Limits) -> Embedded:
+    """Return the texts of a file.
 
     Raises:
         WorkflowTooLarge: a text is larger than we read.
         WorkflowUnreadable: the container is broken before any text was found.
     """
     if container == "json":
-        return _json(file, limits)
+        return Embedded(_json(file, limits))
     found: list[_Candidate] = []
+    source = Source(file, limits)
     try:
-        for key, data in _reader(container)(Source(file, limits)):
+        for key, data in _reader(container)(source):
             found.extend(_candidates(key, data))
-    except WatchmanError:
-        if not found:
-            raise
+    except WatchmanError as error:
+        source.troubles.append(error)
+    trouble = source.troubles[0] if source.troubles else None
+    if trouble is not None and not found:
+        raise trouble
     if container not in _FIRST_COUNTS:
         found.reverse()
     found.sort(key=lambda each: each.rank)
-    return [Text(each.data, each.key) for each in found[:_MOST_TEXTS]]
+    return Embedded([Text(each.data, each.key) for each in found[:_MOST_TEXTS]], trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +178,8 @@ def _reader(container: str) -> Callable[[Source], Texts]:
             from comfywatchman.analyze.media.pictures import webp_texts as reader
         case "jpeg":
             from comfywatchman.analyze.media.pictures import jpeg_texts as reader
-        case "avif":
-            from comfywatchman.analyze.media.boxes import avif_texts as reader
-        case "mp4":
-            from comfywatchman.analyze.media.boxes import mp4_texts as reader
+        case "avif" | "mp4":
+            from comfywatchman.analyze.media.boxes import box_texts as reader
         case "webm":
             from comfywatchman.analyze.media.matroska import webm_texts as reader
         case "flac":
@@ -155,7 +189,7 @@ def _reader(container: str) -> Callable[[Source], Texts]:
         case "mp3":
             from comfywatchman.analyze.media.id3 import mp3_texts as reader
         case "svg":
-            from comfywatchman.analyze.media.documents import svg_texts as reader
+            from comfywatchman.analyze.media.svg import svg_texts as reader
         case "glb":
             from comfywatchman.analyze.media.documents import glb_texts as reader
         case _:

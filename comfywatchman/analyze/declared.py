@@ -14,6 +14,7 @@ from comfywatchman.domain.references import Declared
 from comfywatchman.domain.secrets import without_secrets
 
 _LONGEST_URL = 4096
+_LONGEST_HASH = 80
 _LONGEST_NOTES = 1 << 20
 """Characters of all notes together; people write some thousands."""
 
@@ -63,8 +64,13 @@ def entries(models: Any, origin: str, node: str = "") -> Iterator[Entry]:
             continue
         name = record.get("name")
         if isinstance(name, str) and name:
+            sha256 = _hash(record)
             declared = Declared(
-                _url(record.get("url")), _hash(record), origin, _directory(record.get("directory"))
+                _url(record.get("url")),
+                sha256,
+                origin,
+                _directory(record.get("directory")),
+                None if sha256 is not None else _stated(record),
             )
             yield Entry(name.replace("\\", "/"), declared, node)
 
@@ -162,7 +168,18 @@ def _url(value: Any) -> str | None:
 
 
 def _hash(record: dict[str, Any]) -> str | None:
+    return sha256_or_none(record.get("hash")) if _is_sha256(record) else None
+
+
+def _is_sha256(record: dict[str, Any]) -> bool:
     kind = record.get("hash_type")
-    if kind is not None and str(kind).lower().replace("-", "") != "sha256":
+    return kind is None or str(kind).lower().replace("-", "") == "sha256"
+
+
+def _stated(record: dict[str, Any]) -> str | None:
+    """Return what stands where the SHA-256 should, for whoever looks for the file."""
+    text = record.get("hash")
+    if not isinstance(text, str) or not _is_sha256(record):
         return None
-    return sha256_or_none(record.get("hash"))
+    shown = "".join(char for char in text[:_LONGEST_HASH] if char.isprintable()).strip()
+    return shown.lower() or None

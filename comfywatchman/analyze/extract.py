@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from comfywatchman.analyze.answers import Answer, Found, Unknown
 from comfywatchman.analyze.guesses import folder_by_value, guessed_folder
 from comfywatchman.analyze.loaders import Condition, Rule, Spot, Tables
 from comfywatchman.analyze.text import (
@@ -20,13 +21,14 @@ from comfywatchman.analyze.text import (
     records,
     without_comments,
 )
-from comfywatchman.analyze.values import CHOSEN, Answer, Found, Unknown
+from comfywatchman.analyze.values import CHOSEN
 from comfywatchman.analyze.versions import placed_rules
 from comfywatchman.analyze.views import Key, View
 from comfywatchman.domain.references import Lookup, ShortHash
 
 _SWITCHES = ("on", "active", "enabled", "enable", "toggle")
 _OFF = frozenset({"off", "false", "none", "no", "disabled", "disable", "0", ""})
+_ON = frozenset({"on", "yes", "enabled", "enable", "1"})
 _DEEPEST_WIDGET = 12
 _LONGEST_PATH = 4096
 _LONGEST_WORD = 200
@@ -75,6 +77,7 @@ class Mention:
     """Only where the text of another program gives some."""
     lists: tuple[str, ...] = ()
     marker: str | None = None
+    alone: bool = False
 
     @property
     def listed(self) -> bool:
@@ -98,7 +101,7 @@ def mentions(views: Iterable[View], tables: Tables) -> Iterator[Mention]:
             if not rules:
                 continue
             rules = placed_rules(rules, view.unnamed)
-            reader = _Reader(view, rules)
+            reader = _Reader(view, rules, alone=node_type in tables.core)
             for rule in rules:
                 yield from reader.listed(rule, used)
             yield from reader.unlisted(used)
@@ -122,6 +125,8 @@ class _Reader:
     rules: tuple[Rule, ...]
     names: bool = True
     """Whether a text that no rule covers asks for the file that it names."""
+    alone: bool = False
+    """Whether the node opens one file and nothing beside it, as ComfyUI's own do."""
 
     # -- by the table
 
@@ -237,8 +242,9 @@ class _Reader:
             return None
         if not isinstance(answer, Found) or answer.value is None:
             return True  # nobody tells, so the row counts
-        text = _word(answer.value)
-        chosen = text in condition.values if condition.values else text not in _OFF
+        words = {_word(answer.value)} | (_ON if answer.value is True else frozenset())
+        told = not words.isdisjoint(condition.values or _OFF)
+        chosen = told if condition.values else not told
         return chosen is not condition.negated
 
     def _of(self, spot: Spot) -> Answer:
@@ -347,9 +353,8 @@ class _Reader:
         view = self.view
         active = view.active and on
         shown = widget[:_LONGEST_WORD]
-        return Mention(
-            folders, raw, view.path, view.type, shown, active, lookup, how, (), lists, marker
-        )
+        where = (view.path, view.type, shown)
+        return Mention(folders, raw, *where, active, lookup, how, (), lists, marker, self.alone)
 
 
 def _lookup(rule: Rule, name: str) -> Lookup:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Raw
 
-from comfywatchman.analyze.containers import Text, embedded_texts, is_json, sniff
+from comfywatchman.analyze.containers import Embedded, Text, embedded_texts, is_json, sniff
 from comfywatchman.analyze.extract import mentions
 from comfywatchman.analyze.jsontext import (
     not_json,
@@ -23,8 +23,9 @@ from comfywatchman.analyze.limits import Limits
 from comfywatchman.analyze.loaders import Tables
 from comfywatchman.analyze.merge import merged, parameter_mentions
 from comfywatchman.analyze.tokens import has_form
+from comfywatchman.analyze.uses import node_types
 from comfywatchman.analyze.validate import Inspector
-from comfywatchman.analyze.variants import Found, node_types, read_graph
+from comfywatchman.analyze.variants import Found, read_graph
 from comfywatchman.domain.errors import Trouble, WatchmanError, WorkflowTooLarge
 from comfywatchman.domain.references import (
     ModelReference,
@@ -65,10 +66,10 @@ def read_workflow(
     """
     container = sniff(source)
     try:
-        texts = embedded_texts(source, container, limits)
+        embedded = embedded_texts(source, container, limits)
     except WatchmanError as error:
         return WorkflowContent(container, "none", trouble=error.trouble())
-    return _first_workflow(texts, container, tables, limits, findings=findings)
+    return _first_workflow(embedded, container, tables, limits, findings=findings)
 
 
 def read_in_memory(
@@ -80,26 +81,29 @@ def read_in_memory(
         MemoryError: the limits allow more than the process may use.
     """
     if is_json(data) and len(data) <= limits.max_bytes:
-        return _first_workflow([Text(data)], "json", tables, limits, findings=findings)
+        whole = Embedded([Text(data)])
+        return _first_workflow(whole, "json", tables, limits, findings=findings)
     return read_workflow(BytesIO(data), filename, tables, limits, findings=findings)
 
 
 def _first_workflow(
-    texts: Sequence[Text], container: str, tables: Tables, limits: Limits, *, findings: bool
+    embedded: Embedded, container: str, tables: Tables, limits: Limits, *, findings: bool
 ) -> WorkflowContent:
     first: Trouble | None = None
-    for text in texts:
+    broken = None if embedded.trouble is None else embedded.trouble.trouble()
+    for text in embedded.texts:
         try:
             content = _read_text(text, container, tables, limits, findings=findings)
         except WatchmanError as error:
             first = first or error.trouble()
             continue
         if content.format != "none":
-            beside = _beside(texts, text) if findings else ()
-            if findings and first is not None:
-                beside = (_passed_over(first, text), *beside)
+            beside = _beside(embedded.texts, text) if findings else ()
+            why = first or (None if text.key == "workflow" else broken)
+            if findings and why is not None:
+                beside = (_passed_over(why, text), *beside)
             return replace(content, findings=(*content.findings, *beside)) if beside else content
-    return WorkflowContent(container, "none", trouble=first)
+    return WorkflowContent(container, "none", trouble=first or broken)
 
 
 def _passed_over(why: Trouble, taken: Text) -> Remark:
@@ -186,7 +190,7 @@ def _graph(
 def _graph_once(
     data: bytes, tables: Tables, limits: Limits, *, findings: bool
 ) -> tuple[Found, Inspector | None]:
-    inspector = Inspector(data) if findings else None
+    inspector = Inspector() if findings else None
     if len(data) > _SMALL:
         data = without_long_texts(data)
     graph = read_graph(Raw(data), tables, limits, inspector)

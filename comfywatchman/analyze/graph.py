@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from comfywatchman.analyze.groups import group_links, shares_of
+from comfywatchman.analyze.groups import Outside, group_links, shares_of
 from comfywatchman.analyze.limits import Budget, Limits, Steps, budget
+from comfywatchman.analyze.loaders import Tables
 from comfywatchman.analyze.shapes import (
     Definition,
     Definitions,
@@ -64,8 +65,8 @@ class Graph:
     """Every subgraph definition of the workflow, by id."""
     steps: Steps = field(default_factory=lambda: budget(Limits()).followed, repr=False)
     """What is left for following links, in the whole workflow."""
-    of_group: bool = False
-    """Whether it is the inside of a group node, whose instances show its widgets by their names."""
+    outside: Outside | None = None
+    """Of the inside of a group node: what its widgets are called outside."""
 
     by_id: dict[Id, Node] = field(init=False, repr=False)
     links: dict[Id, Link] = field(init=False, repr=False)
@@ -169,8 +170,10 @@ class Opener:
         groups: Mapping[str, Group],
         allowed: Budget,
         wanted: Callable[[Node], bool],
+        tables: Tables,
     ) -> None:
         """Prepare; *wanted* says which nodes are worth a place: most name no model in any way."""
+        self._tables = tables
         self._known = known
         self._groups = groups
         self._wanted = wanted
@@ -278,11 +281,12 @@ class Opener:
         self._again(listed)
         inner = [msgspec.structs.replace(node, id=at) for at, node in enumerate(listed)]
         links = self._links_inside(group, inner)
-        graph = Graph(inner, links, known=self._known, steps=host.graph.steps, of_group=True)
+        outside = Outside(inner, group.config, self._tables)
+        graph = Graph(inner, links, known=self._known, steps=host.graph.steps, outside=outside)
         shares = shares_of(host.node.widgets_values, inner)
-        for node, share in zip(inner, shares, strict=True):
+        for each, share in zip(inner, shares, strict=True):
             if share is not None:
-                node.widgets_values = share
+                each.widgets_values = share
         marked, plain = self._sort(inner)
         self.levels.append((f"{host.path}:", host.active, plain))
         for node, is_frame in marked:

@@ -1,14 +1,16 @@
-"""The inside of group nodes: links without ids, and the values that the outside gives."""
+"""The inside of group nodes: links without ids, and what the outside gives and calls it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
 import msgspec
 
-from comfywatchman.analyze.shapes import Id, Link, Node, Socket
+from comfywatchman.analyze.loaders import Tables
+from comfywatchman.analyze.shapes import GroupedNode, Id, Link, Node, Socket
 
 _MOST_INSIDE = 1 << 20
 """Positions and slots; a larger number is none."""
@@ -43,6 +45,72 @@ def _relinked(sockets: Sequence[Socket], links: Mapping[int, Id]) -> list[Socket
     return [
         msgspec.structs.replace(socket, link=links.get(at)) for at, socket in enumerate(sockets)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the widgets of the nodes in a group are called outside (groupNode.js, getInputConfig).
+
+    The first one of a name keeps it. The next has the node's title before it, or its type, and
+    further ones of the same title a number as well, from 2.
+    """
+
+    inner: Sequence[GroupedNode]
+    config: Any
+    tables: Tables
+    _known: dict[tuple[str, str], Mapping[Id, str]] = field(default_factory=dict)
+
+    def names(self, kind: str, widget: str) -> Mapping[Id, str]:
+        """Return by position the name of *widget* of every node that has one, as *kind* does."""
+        found = self._known.get((kind, widget))
+        if found is None:
+            found = self._known[kind, widget] = self._named(kind, widget)
+        return found
+
+    def _named(self, kind: str, widget: str) -> Mapping[Id, str]:
+        # Widgets that became sockets come after those of all nodes that did not.
+        having = sorted(self._having(kind, widget), key=lambda each: each[0])
+        seen: dict[str, int] = {}
+        names: dict[Id, str] = {}
+        for _, at, socket in having:
+            name = key = self._called(at, widget) or _label(socket) or widget
+            if name in seen:
+                name = key = f"{prefix_of(self.inner[at])}{widget}"
+                if name in seen:
+                    name = f"{prefix_of(self.inner[at])}{seen[name]} {widget}"
+            seen[key] = seen.get(key, 1) + 1
+            names[self.inner[at].id] = name
+        return names
+
+    def _having(self, kind: str, widget: str) -> Iterator[tuple[bool, int, Socket | None]]:
+        for at, node in enumerate(self.inner):
+            socket = next((each for each in node.inputs or () if each.name == widget), None)
+            if socket is None:
+                if node.type == kind or self._has(node.type, widget):
+                    yield False, at, None
+            elif socket.link is None:  # else the inside gives it, and nobody sees it outside
+                became_one = socket.widget is not None and socket.widget.name == widget
+                yield became_one, at, socket
+
+    def _has(self, kind: str, widget: str) -> bool:
+        return any(rule.spot.name == widget for rule in self.tables.rules_of(kind) or ())
+
+    def _called(self, at: int, widget: str) -> str | None:
+        """Return what a person called it in the editor for groups."""
+        here: Any = self.config
+        for key in (str(at), "input", widget, "name"):
+            here = here.get(key) if isinstance(here, dict) else None
+        return here if isinstance(here, str) and here else None
+
+
+def prefix_of(node: GroupedNode) -> str:
+    """Return what stands before the names of a node's widgets where others have the same."""
+    return f"{node.title if isinstance(node.title, str) else node.type} "
+
+
+def _label(socket: Socket | None) -> str | None:
+    label = None if socket is None else socket.label
+    return label if isinstance(label, str) and label else None
 
 
 def shares_of(given: Any, inner: Sequence[Node]) -> Sequence[list[Any] | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,25 @@ def other_suffix(reference: ModelReference, spelling: str, file: ModelFile) -> T
     )
 
 
+def other_parts(lacking: Trouble) -> Trouble:
+    """Say of a file that its node opens alone that it is a part of a model, as *lacking* tells."""
+    return Trouble(
+        Hint.OTHER_PARTS.value,
+        f"{lacking.cause} The node opens only the one that it names.",
+        "Nothing to do where that works; else bring the other parts, or select a whole model.",
+    )
+
+
+def part_of_name(reference: ModelReference, file: ModelFile) -> Trouble:
+    """Say which file a node opens that takes any whose name has the wanted one in it."""
+    return Trouble(
+        Hint.PART_OF_NAME.value,
+        f"No file is called {reference.name}; {node_words(reference)} opens {file.path}, whose "
+        "name has that in it.",
+        "Nothing to do if that is the one you mean; else write its whole name.",
+    )
+
+
 def other_bytes(file: ModelFile, promised: str, right: Path | None) -> Trouble:
     """Say that a file of the right name has been measured to be another one."""
     after = file.after_sha256
@@ -126,8 +146,12 @@ def other_bytes(file: ModelFile, promised: str, right: Path | None) -> Trouble:
 
 
 def several(reference: ModelReference, found: Sequence[tuple[str, ModelFile]]) -> Trouble:
-    """Say which files could be meant."""
-    named = [f"{name} ({_facts(file)})" for name, file in found[:_MOST_NAMED]]
+    """Say which files could be meant; those that are listed by one name, by their paths."""
+    names = Counter(name for name, _ in found)
+    named = [
+        f"{name if names[name] == 1 else file.path} ({_facts(file)})"
+        for name, file in found[:_MOST_NAMED]
+    ]
     cause = f"Different files could be meant: {_and_more(named, len(found))}."
     return Trouble(
         Hint.SEVERAL.value, cause, f"Select the one that you mean in {node_words(reference)}."

@@ -19,13 +19,13 @@ class Limits:
     """Of a file whose SHA-256 is told; of a larger image or film only the texts are read."""
     max_text_bytes: int = 16 * _MIB
     """Of all texts of one image together, after unpacking."""
-    max_nodes: int = 250_000
+    max_nodes: int = 500_000
     """Of all graphs in a file, as it lists them."""
     max_opened: int = 50_000
     """Nodes inside subgraphs and group nodes, counted once for each place where they are used."""
     max_mentions: int = 20_000
     """Places that name a model."""
-    max_values: int = 1_000_000
+    max_values: int = 2_000_000
     """Values of widgets that are kept in a file of many megabytes; each takes 60 bytes and more."""
     max_steps: int = 200_000
     """Stations along links, from widgets to where their values come from; real ones have 100."""

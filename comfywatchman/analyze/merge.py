@@ -1,4 +1,4 @@
-"""Mentions of files become references: one for each folder, name and activity."""
+"""Mentions of files become references: one for each folder, name, activity and way of finding."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from dataclasses import replace
 from comfywatchman.analyze.declared import Entries, Entry, by_basename, matching, note_entries
 from comfywatchman.analyze.extract import Mention
 from comfywatchman.analyze.generation import named_models
+from comfywatchman.analyze.outcomes import FIRMEST
+from comfywatchman.domain.files import parts_of
 from comfywatchman.domain.references import Lookup, ModelReference, Writing
 
-_FIRMEST = (
-    Lookup.FILE,
-    Lookup.DIRECTORY,
-    Lookup.STEM,
-    Lookup.BASENAME,
-    Lookup.DYNAMIC,
-    Lookup.AUTODOWNLOAD,
-)
-"""Where two nodes look for one name in different ways, the stricter way is told."""
+_UNSURE = frozenset({Lookup.DYNAMIC, Lookup.AUTODOWNLOAD})
 
 
 def merged(
@@ -39,11 +33,44 @@ def merged(
     for mention in _told_by_others(placed):
         folder = mention.folders[0] if mention.folders else None
         rows.setdefault((folder, mention.name, mention.active), []).append(mention)
-    references = [_reference(row, known) for row in rows.values()]
+    references = [_reference(way, known) for row in rows.values() for way in _by_way(row)]
     if notes and not all(_has_url(reference) for reference in references):
         links = by_basename(note_entries(notes))
         return [_with_notes(reference, links) for reference in references]
     return references
+
+
+_Way = tuple[Lookup, tuple[str, ...], str | None, bool, tuple[str, ...]]
+
+
+def _by_way(row: list[Mention]) -> Iterable[list[Mention]]:
+    """Part the mentions of one name by how their nodes find the file: one may, and another not.
+
+    Those that may not count, or fetch it by themselves, go with the first of the others.
+    """
+    if len(row) == 1:
+        return (row,)
+    ways: dict[_Way, list[Mention]] = {}
+    unsure: list[Mention] = []
+    for mention in row:
+        if mention.lookup in _UNSURE:
+            unsure.append(mention)
+        else:
+            ways.setdefault(_way(mention), []).append(mention)
+    if len(ways) < 2:
+        return (row,)
+    parted = list(ways.values())
+    parted[0] += unsure
+    return parted
+
+
+def _way(mention: Mention) -> _Way:
+    """Tell how a node finds the file, as far as that makes a difference for this very name."""
+    lists = mention.lists
+    if mention.lookup is Lookup.FILE and mention.listed:
+        lists = ()
+    alone = mention.alone and len(parts_of(mention.name.rsplit("/", 1)[-1])) > 1
+    return mention.lookup, lists, mention.marker, alone, mention.folders
 
 
 def _has_url(reference: ModelReference) -> bool:
@@ -118,7 +145,7 @@ def _reference(row: Sequence[Mention], entries: Entries) -> ModelReference:
         written: Iterable[tuple[str, str]] = ()
     else:
         # A node that would refuse the name goes first: the file alone does not help it.
-        first = min(row, key=lambda each: (each.listed, _FIRMEST.index(each.lookup)))
+        first = min(row, key=lambda each: (each.listed, FIRMEST.index(each.lookup)))
         nodes = tuple(dict.fromkeys(mention.node for mention in row))
         also = tuple(dict.fromkeys(each for mention in row for each in mention.folders[1:]))
         written = dict.fromkeys((mention.node, mention.raw) for mention in row)
@@ -141,6 +168,7 @@ def _reference(row: Sequence[Mention], entries: Entries) -> ModelReference:
         short_hashes=hashes,
         lists=first.lists,
         marker=first.marker,
+        alone=first.alone,
     )
 
 

@@ -68,6 +68,24 @@ def other_suffix(reference: ModelReference, shelf: Shelf) -> Row | None:
     return None
 
 
+def containing(reference: ModelReference, shelf: Shelf) -> Row | None:
+    """Return the first whole file that has a name without a suffix in its own, subfolder included.
+
+    That is the last try of rgthree-comfy (get_lora_by_filename). With a suffix the name is that of
+    one file, and another one which has it in its own is not the one that is meant.
+    """
+    if not reference.name or has_model_suffix(reference.name):
+        return None
+    rows = shelf.rows(shelf.library.containing(reference.name))
+    hits = [
+        (name, row)
+        for row in rows
+        for _, name in _seen(reference, row)
+        if reference.name in name and row.file.whole
+    ]
+    return min(hits, key=lambda hit: hit[0])[1] if hits else None
+
+
 def with_other_suffix(found: Finding, shelf: Shelf) -> Finding:
     """Say of what is missing that there is a file of that name with another suffix."""
     row = other_suffix(found.reference, shelf)

@@ -6,26 +6,22 @@ a list that cannot be read at all keeps its place, so that places told are those
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
-from msgspec import Raw, Struct, UnsetType
+from msgspec import Raw
 
 from comfywatchman.analyze.jsontext import with_finite_numbers, without_extremes
+from comfywatchman.analyze.lean import Lean, LeanPrompt
 from comfywatchman.analyze.limits import Steps
-from comfywatchman.analyze.secrets import is_keyish, letters_in
 from comfywatchman.analyze.shapes import (
     Definition,
     Definitions,
-    Id,
     Link,
     LinkRow,
-    Meta,
     Node,
-    Part,
     Port,
     PortNode,
     PromptNode,
@@ -36,7 +32,6 @@ from comfywatchman.analyze.shapes import (
     decoded,
     decoder,
     elements,
-    member_names,
 )
 
 _T = TypeVar("_T")
@@ -46,14 +41,6 @@ _DEEPEST = 12
 
 _LARGE = 8 << 20
 """Bytes of a file whose widget values are not all kept."""
-
-_LONG = 128
-"""Bytes of a node's values that are looked at before they are kept, in a large file."""
-
-_NAME_ENDS = re.compile(rb"\.[A-Za-z][A-Za-z0-9]{1,11}\\?\"|embedding:")
-"""A text that ends like a file's name, or names an embedding."""
-
-_LONGEST_LOOK = 1 << 20
 
 ReadNode = Callable[[Raw], Node]
 """Returns a node, an empty one where there is none."""
@@ -69,9 +56,9 @@ def read_top(raw: Raw, keeps_values: Callable[[str], bool], kept: Steps) -> Top 
         WorkflowTooLarge: more values would have to be *kept*.
     """
     if len(memoryview(raw)) >= _LARGE:
-        return _sound_fields(raw, Top, 0, lambda node: _lean_node(node, keeps_values, kept))
+        return _sound_fields(raw, Top, 0, Lean(keeps_values, kept, sound_node).node)
     whole = decoded(raw, Top)
-    return whole if whole is not None else _sound_fields(_calm(raw), Top, 0, _sound_node)
+    return whole if whole is not None else _sound_fields(_calm(raw), Top, 0, sound_node)
 
 
 def _calm(raw: Raw, few: int | None = None) -> Raw:
@@ -80,52 +67,18 @@ def _calm(raw: Raw, few: int | None = None) -> Raw:
     return Raw(without_extremes(data) if few is None else without_extremes(data, few))
 
 
-def _sound_node(raw: Raw) -> Node:
+def sound_node(raw: Raw) -> Node:
+    """Return a node with what of it is sound."""
     whole = decoded(raw, Node) if _is_object(raw) else None
-    return whole or _sound_fields(raw, Node, 0, _sound_node) or Node()
-
-
-class LeanNode(Struct, gc=False):
-    """A node whose values are still text."""
-
-    id: Id = ""
-    type: str = ""
-    mode: int = 0
-    values: Part = msgspec.field(name="widgets_values", default=msgspec.UNSET)
-    named: Part = msgspec.field(name="widgets_values_named", default=msgspec.UNSET)
-    inputs: list[Socket] | None = None
-    properties: Properties | None = None
-
-
-def _lean_node(raw: Raw, keeps_values: Callable[[str], bool], kept: Steps) -> Node:
-    lean = decoded(raw, LeanNode)
-    if lean is None:
-        return _sound_node(_calm(raw, 0))
-    if isinstance(lean.values, UnsetType):
-        return _sound_node(raw)
-    if keeps_values(lean.type) or _worth_keeping(lean.values) or _names_secrets(lean):
-        kept.take(bytes(lean.values).count(b","))
-        return _sound_node(raw)
-    return Node(lean.id, lean.type, lean.mode, None, lean.named, lean.inputs, lean.properties)
-
-
-def _names_secrets(node: LeanNode) -> bool:
-    """Return whether a widget is called as if it held a key: then its value need not look so."""
-    sockets = [socket.widget.name for socket in node.inputs or () if socket.widget is not None]
-    return any(map(is_keyish, (*member_names(node.named), *sockets)))
-
-
-def _worth_keeping(values: Raw) -> bool:
-    view = memoryview(values)
-    if len(view) <= _LONG or _NAME_ENDS.search(view) is not None:
-        return True
-    return bool(letters_in(str(view[:_LONGEST_LOOK], "utf-8", "replace")))
+    return whole or _sound_fields(raw, Node, 0, sound_node) or Node()
 
 
 # -- prompts
 
 
-def read_prompt(raw: Raw, kept: Steps) -> dict[str, PromptNode]:
+def read_prompt(
+    raw: Raw, keeps_values: Callable[[str], bool], kept: Steps
+) -> dict[str, PromptNode]:
     """Return the nodes of an API prompt; empty where it is none.
 
     Other programs add a key or two of their own, so that one odd value costs only itself. Of a
@@ -139,10 +92,8 @@ def read_prompt(raw: Raw, kept: Steps) -> dict[str, PromptNode]:
     if prompt is not None:
         return prompt
     parts = decoded(raw if large else _calm(raw), dict[str, Raw]) or {}
-    found = {
-        key: _lean_prompt_node(part, kept) if large else _prompt_node(part)
-        for key, part in parts.items()
-    }
+    read = LeanPrompt(keeps_values, kept, _prompt_node).node if large else _prompt_node
+    found = {key: read(parts[key]) for key in parts}
     good = {key: node for key, node in found.items() if node is not None}
     return good if 2 * len(good) >= len(parts) else {}
 
@@ -152,26 +103,6 @@ def _prompt_node(raw: Raw) -> PromptNode | None:
     if whole is not None or not _is_object(raw):
         return whole
     return decoded(Raw(with_finite_numbers(bytes(raw))), PromptNode)
-
-
-class LeanPromptNode(Struct):
-    """A node of a prompt whose values are still text."""
-
-    class_type: str
-    inputs: dict[str, Raw] = {}
-    meta: Meta | None = msgspec.field(name="_meta", default=None)
-
-
-def _lean_prompt_node(raw: Raw, kept: Steps) -> PromptNode | None:
-    lean = decoded(raw, LeanPromptNode)
-    if lean is None:
-        return _prompt_node(_calm(raw, 0))
-    worth = {key: value for key, value in lean.inputs.items() if _worth_keeping(value)}
-    kept.take(sum(bytes(value).count(b",") for value in worth.values()))
-    if len(worth) == len(lean.inputs):
-        return _prompt_node(raw)
-    inputs = {key: decoded(value, Any) for key, value in worth.items()}
-    return PromptNode(lean.class_type, inputs, lean.meta)
 
 
 # -- what is sound in a record
@@ -205,7 +136,7 @@ def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
 def _part(raw: Raw, kind: Any, depth: int, read_node: ReadNode) -> Any:
     """Return a field of a record, with what of it is sound."""
     if kind == _NODES:
-        return [read_node(each) for each in elements(raw)]
+        return list(_each(elements(raw), read_node))
     if kind not in _WITH_NODES:
         for strict in (True, False):  # not strictly: 4.0 for 4, "4" for 4
             try:
@@ -227,12 +158,19 @@ def _part(raw: Raw, kind: Any, depth: int, read_node: ReadNode) -> Any:
     return decoded(Raw(with_finite_numbers(bytes(raw))), kind)
 
 
+def _each(parts: list[Raw], read_node: ReadNode) -> Iterator[Node]:
+    """Yield the nodes, and let go of each part once it is read: a large file has many."""
+    parts.reverse()
+    while parts:
+        yield read_node(parts.pop())
+
+
 def _link(raw: Raw) -> Link:
     """Return a link in either spelling; an odd one is empty."""
     return (
         decoded(raw, LinkRow)
         or decoded(raw, Link)
-        or _sound_fields(raw, Link, 0, _sound_node)
+        or _sound_fields(raw, Link, 0, sound_node)
         or Link()
     )
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from msgspec import Raw
 
+from comfywatchman.analyze.keynames import is_keyish, is_no_secret
 from comfywatchman.analyze.shapes import Part, decoded
 from comfywatchman.analyze.text import has_model_suffix
 
@@ -27,9 +27,13 @@ _MOST_DECODED = 4 << 20
 
 _DEEPEST = 32
 
+COMFY_KEY = r"\bcomfyui-[0-9a-f]{32,}(?![0-9a-f]|\.[a-z]{2,5}\b)"
+"""Not ``comfyui-….png``, which is a picture's name."""
+
 _IN_URL = (
     12,
-    r"[?&](?:(?:access_|api_)?(?:[Tt]oken|[Kk]ey)|auth|(?:X-Amz-)?[Ss]ignature)=[^&\s\"']{8,}",
+    r"[?&](?:(?:access_|api_)?(?:[Tt]oken|[Kk]ey)|auth|(?:X-Amz-)?[Ss]ignature)"
+    r"=(?P<value>[^&\s\"'{}<>$*\[\]]{8,})",
     "a token in a URL",
 )
 _HEX = (
@@ -44,7 +48,7 @@ _SECRETS: Mapping[str, tuple[tuple[int, str, str], ...]] = {
     "ghp_": (_GITHUB,),
     "_pat_": (_GITHUB,),
     "sk-": ((1, r"\bsk-[A-Za-z0-9_-]{20,}", "an API key"),),
-    "comfyui-": ((1, r"\bcomfyui-[0-9a-f]{32,}", "a Comfy API key"),),
+    "comfyui-": ((1, COMFY_KEY, "a Comfy API key"),),
     "auth=": (_IN_URL,),
     "ignature=": (_IN_URL,),
     "Key": (_IN_URL, _HEX),
@@ -64,10 +68,6 @@ _SECRETS: Mapping[str, tuple[tuple[int, str, str], ...]] = {
 _BEHIND = 120
 """Characters after those letters that a pattern needs; a signed token's first part has fewer."""
 
-_KEYISH = re.compile(
-    r"(?i)api_?key|(?:^|_)(?:token|secret|password|passwd)(?:$|_)|civitai.{0,10}key"
-)
-_PASSWORD = re.compile(r"(?i)(?:^|_)(?:password|passwd)(?:$|_)")
 _OPAQUE = re.compile(r"[A-Za-z0-9_.+/=-]*")
 _LONGEST_KEY = 400
 
@@ -84,18 +84,6 @@ def is_opaque(text: str) -> bool:
 
 Hit = tuple[tuple[str | int, ...], str]
 """Where in a value a secret lies, and what it looks like."""
-
-
-@lru_cache(maxsize=4096)
-def is_keyish(name: str) -> bool:
-    """Return whether something of that name is meant to hold a secret."""
-    return len(name) < 200 and _KEYISH.search(name) is not None
-
-
-@lru_cache(maxsize=4096)
-def is_password(name: str) -> bool:
-    """Return whether something of that name holds a password, which may be short."""
-    return len(name) < 200 and _PASSWORD.search(name) is not None
 
 
 def letters_in(text: str) -> Sequence[str]:
@@ -130,8 +118,8 @@ def letters_in(text: str) -> Sequence[str]:
 
 def _has_name(text: str) -> bool:
     """Return whether a name for secrets may be in *text* that `letters_in` does not see."""
-    return (
-        "ecret" in text or "assw" in text or "TOKEN" in text or "SECRET" in text or "PASSW" in text
+    return any(
+        each in text for each in ("ecret", "assw", "TOKEN", "SECRET", "PASSW", "_api", "Api")
     )
 
 
@@ -148,7 +136,7 @@ class Search:
         what = self.around(text, letters_in(text))
         if what is not None:
             return what
-        if name and is_keyish(name) and is_opaque(text):
+        if name and is_keyish(name) and is_opaque(text) and not is_no_secret(text):
             return "a key or a token"
         return None
 
@@ -165,7 +153,8 @@ class Search:
         at = text.find(letters)
         while at >= 0 and self._left > 0:
             near = text[max(0, at - before) : at + _BEHIND]
-            if re.search(pattern, near):  # re keeps what it compiled; most files need none
+            found = re.search(pattern, near)  # re keeps what it compiled; most files need none
+            if found is not None and not (found.groups() and is_no_secret(found["value"])):
                 return True
             self._left -= len(near)
             at = text.find(letters, at + 1)

@@ -32,6 +32,8 @@ class Socket(Struct, gc=False):
     widget: Widget | None = None
     kind: Any = msgspec.field(name="type", default=None)
     """Mostly a text, such as ``INT``; old files also have numbers and lists."""
+    label: Any = None
+    """What a person called it."""
 
 
 class Properties(Struct, gc=False):
@@ -94,12 +96,20 @@ class Definitions(Struct):
     subgraphs: list[Definition] | None = None
 
 
+class GroupedNode(Node, gc=False):
+    """A node inside a group node, which has no id; its title is in the names of its widgets."""
+
+    title: Any = None
+
+
 class Group(Struct):
     """A group node's inside, older than subgraphs."""
 
-    nodes: list[Node] | None = None
+    nodes: list[GroupedNode] | None = None
     links: Any = None
     """Rows of origin, its slot, target, its slot; nodes by their position."""
+    config: Any = None
+    """By position of a node: what a person called its widgets."""
 
 
 class Template(Struct):

@@ -23,6 +23,10 @@ class Library(Protocol):
         """Return every file that is called *stem* plus a suffix, case ignored."""
         ...
 
+    def containing(self, text: str) -> Sequence[ModelFile]:
+        """Return every file whose path has *text* in it, letter case as it is."""
+        ...
+
     def hashed(self, sha256: str) -> Sequence[ModelFile]:
         """Return every file that was measured to have this SHA-256."""
         ...

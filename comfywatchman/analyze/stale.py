@@ -9,6 +9,8 @@ from comfywatchman.analyze.graph import Placed
 from comfywatchman.analyze.shapes import Node
 
 _DEEPEST = 32
+_INSIDE = "/definitions/subgraphs/"
+"""In the place of what an instance may give another value."""
 
 
 def records(node: Node) -> list[Any]:
@@ -25,20 +27,18 @@ class Declarations:
         """By their identity: where they declare."""
         self._given: dict[str, set[str]] = {}
         """Of those that get a value from elsewhere: where they declare, and their paths."""
+        self._open: list[tuple[str, Node]] = []
 
     def unselected(self, node: Node, place: str) -> Iterator[int]:
-        """Take in a node that declares at *place*; yield what none of its own values names."""
+        """Take in a node that declares at *place*; yield what none of its own values names.
+
+        What may get its values from elsewhere is judged by `overruled`, once all are known.
+        """
         self._nodes[id(node)] = place, node
-        chosen: set[str] | None = None
-        values = node.widgets_values
-        for number, record in enumerate(records(node)):
-            name = _name(record)
-            if name is None or (isinstance(values, list) and name in values):
-                continue
-            if chosen is None:
-                chosen = set(_names(values, 0))
-            if _basename(name) not in chosen:
-                yield number
+        if _has_linked_widget(node) or _INSIDE in place:
+            self._open.append((place, node))
+        else:
+            yield from _unnamed(node)
 
     def placed(self, nodes: Iterable[Placed]) -> None:
         """Note which of them have a value from a link or from a subgraph's host."""
@@ -52,19 +52,30 @@ class Declarations:
 
         *selected* are the paths of nodes, and what each of them selects (empty: nobody can tell).
         """
-        if not self._given:
-            return
         by_path: dict[str, set[str]] = {}
-        for path, name in selected:
+        for path, name in selected if self._given else ():
             by_path.setdefault(path, set()).add(_basename(name))
-        for place, node in self._nodes.values():
+        for place, node in self._nodes.values() if self._given else ():
             chosen = set[str]().union(*(by_path.get(p, ()) for p in self._given.get(place, ())))
-            if not chosen or "" in chosen:
-                continue
-            for number, record in enumerate(records(node)):
-                called = _name(record)
-                if called is not None and _basename(called) not in chosen:
-                    yield f"{place}/{number}"
+            if "" not in chosen:
+                yield from (f"{place}/{at}" for at in _unnamed(node, chosen) if chosen)
+        for place, node in self._open:
+            if not any(by_path.get(path) for path in self._given.get(place, ())):
+                yield from (f"{place}/{at}" for at in _unnamed(node))
+
+
+def _unnamed(node: Node, chosen: set[str] | None = None) -> Iterator[int]:
+    """Yield what is declared and not among *chosen*, or else the node's own values."""
+    values = node.widgets_values
+    own = values if chosen is None and isinstance(values, list) else ()
+    for number, record in enumerate(records(node)):
+        name = _name(record)
+        if name is None or name in own:
+            continue
+        if chosen is None:
+            chosen = set(_names(values, 0))
+        if _basename(name) not in chosen:
+            yield number
 
 
 def _name(record: Any) -> str | None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from comfywatchman.analyze.answers import Found
 from comfywatchman.analyze.graph import INACTIVE, Graph, Placed, first_text, short
+from comfywatchman.analyze.hosts import proxies, shown
 from comfywatchman.analyze.sent import MUTED, given_to, handed_on
 from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket
 from comfywatchman.analyze.text import has_tags
-from comfywatchman.analyze.values import Found, follow, socket_of
+from comfywatchman.analyze.values import follow, socket_of
 from comfywatchman.analyze.widgets import widget_names
 
 _MOST_NODES = 100
@@ -79,7 +81,7 @@ def _along(way: _Way, ways: list[_Way], seen: set[_Place]) -> Iterator[str]:
         ways += [] if number is None else [_Way(inside, instance, number)]
         return
     if sent:
-        yield from _own_texts(origin)
+        yield from _own_texts(graph, host, origin)
     graph.steps.take(len(origin.inputs or ()) // 16)
     ways += [
         _Way(graph, host, socket.link)
@@ -110,8 +112,8 @@ def _into_instance(way: _Way, host: Placed, ways: list[_Way], slot: int) -> Iter
         yield answer.value
 
 
-def _own_texts(node: Node) -> Iterator[str]:
-    """Yield the texts of a node itself, but those that a link replaces.
+def _own_texts(graph: Graph, host: Placed | None, node: Node) -> Iterator[str]:
+    """Yield the texts of a node itself, but those that a link or an instance around it replaces.
 
     Where the file does not tell which widget a text belongs to, it counts: a name that is looked
     for in vain is told, one that is overlooked is not.
@@ -124,6 +126,8 @@ def _own_texts(node: Node) -> Iterator[str]:
         named = list(zip_longest(names[: len(values)], values, fillvalue=""))
     else:
         return
+    if host is not None and proxies(host.node) is not None:
+        named = [(name, _in_instance(graph, host, node, name, value)) for name, value in named]
     texts = [(name, value) for name, value in named if isinstance(value, str) and has_tags(value)]
     linked = {
         socket.widget.name
@@ -133,6 +137,11 @@ def _own_texts(node: Node) -> Iterator[str]:
     if len(named) == 1 and linked:
         return
     yield from (value for name, value in texts if name not in linked)
+
+
+def _in_instance(graph: Graph, host: Placed, node: Node, name: str, stored: Any) -> Any:
+    given = shown(graph, host, node, name)
+    return given.value if isinstance(given, Found) else stored
 
 
 def prompt_texts_before(prompt: Mapping[str, PromptNode], given: Any) -> Iterator[str]:

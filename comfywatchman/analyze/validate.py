@@ -8,38 +8,25 @@ finding nothing quickly.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 from msgspec import Raw
 
-from comfywatchman.analyze import tokens
+from comfywatchman.analyze.exposed import MOST_DECODED, Exposed
 from comfywatchman.analyze.graph import Graph, Placed
 from comfywatchman.analyze.naming import Naming, pointer_to
 from comfywatchman.analyze.nesting import circle_of, definitions_below
 from comfywatchman.analyze.repeated import Counts, repeated_keys
-from comfywatchman.analyze.secrets import (
-    SHORTEST,
-    Hit,
-    Search,
-    is_keyish,
-    is_opaque,
-    is_password,
-    letters_in,
-)
 from comfywatchman.analyze.shapes import (
     Definition,
-    Id,
     Link,
     Node,
     PromptNode,
-    Socket,
     Top,
-    decoded,
 )
-from comfywatchman.analyze.stale import Declarations, records
-from comfywatchman.analyze.views import widget_names
+from comfywatchman.analyze.stale import Declarations
 from comfywatchman.domain.references import Remark, Severity
 
 _MOST = 100
@@ -48,28 +35,22 @@ _MOST = 100
 _VERSIONS = (0.4, 1)
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _UUID_LENGTH = 36
+_ALWAYS_SEARCHED = 3_000
+"""Bytes of a text that is always looked through for keys that are there twice."""
+
 _NO_LINK = Link()
 """Stands in the place of one that could not be read."""
-
-_CIVITAI_KEY = re.compile(r"[0-9a-f]{32}")
-_SHORTEST_PASSWORD, _LONGEST_PASSWORD = 4, 100
-_MOST_DECODED = 8 << 20
-"""Bytes of a text that is taken apart to tell where in it a secret is."""
-
-_DEEPEST = 32
 
 
 class Inspector:
     """Looks at the parts of one file."""
 
-    def __init__(self, data: bytes = b"") -> None:
-        """Prepare for the text *data*."""
+    def __init__(self) -> None:
+        self.exposed = Exposed()
         self.found: list[Remark] = []
-        """At most a hundred: more say nothing new."""
+        """At most a hundred, but for secrets: more say nothing new."""
+        self._secrets: list[Remark] = []
         self._naming = Naming()
-        self._search = Search()
-        self._passwords = b"assw" in data
-        """Whether anything in it can be called a password."""
         self._read = Counts()
         self._declared = Declarations()
 
@@ -82,7 +63,8 @@ class Inspector:
         for place in self._declared.overruled(selected):
             if place not in told:
                 self._stale(place)
-        return tuple(self._naming.named(remark) for remark in self.found)
+        found = [*self.found[: _MOST - len(self._secrets)], *self._secrets]
+        return tuple(self._naming.named(remark) for remark in found)
 
     @property
     def _full(self) -> bool:
@@ -125,21 +107,18 @@ class Inspector:
         self._declared.placed(nodes)
 
     def rest(self, data: bytes) -> None:
-        """Look for what is wrong with the text *data* as a whole, and for secrets anywhere else."""
-        if len(data) <= _MOST_DECODED and self._read.are_exceeded(data):
+        """Look for what is wrong with the text *data* as a whole, and for secrets in all of it."""
+        if len(data) <= MOST_DECODED and self._may_repeat(data):
             self._repeated(data)
-        if self._full or not (self._passwords or tokens.may_hold(data)):
-            return
-        told = [each.pointer for each in self.found if each.code == "secret"]
-        whole = decoded(Raw(data), Any) if len(data) <= _MOST_DECODED else None
-        if whole is None and not told:
-            self._secrets([((), "a key or a token")], "")
-        for where, name, text in tokens.strings(whole, _DEEPEST):
-            what = self._what(name, text)
-            if what is not None:
-                pointer = pointer_to("", *where)
-                if not any(f"{each}/".startswith(f"{pointer}/") for each in told):
-                    self._secrets([(where, what)], "")
+        for place, what in self.exposed.found(data):
+            self._secret(place, what)
+
+    def _may_repeat(self, data: bytes) -> bool:
+        """Return whether an object may have a key more than once: always so of a small file."""
+        texts = self.exposed.texts
+        if len(data) <= _ALWAYS_SEARCHED:
+            return True
+        return self._read.are_exceeded(data) if texts is None else texts.repeats
 
     def _repeated(self, data: bytes) -> None:
         told: set[str] = set()
@@ -152,34 +131,38 @@ class Inspector:
                     "The object has this key more than once; only the last one counts, for ComfyUI"
                     " as well.",
                 )  # fmt: skip
-            for _, name, text in tokens.strings(lost, _DEEPEST):
-                what = self._what(name or str(where[-1]), text)
-                if what is not None:
-                    self._secrets([((), what)], place)
-                    break
+            for _, what in islice(self.exposed.inside(lost, str(where[-1])), 1):
+                self._secret(place, what)
 
-    def _what(self, name: str, text: str) -> str | None:
-        if _SHORTEST_PASSWORD <= len(text) <= _LONGEST_PASSWORD and is_password(name):
-            return None if any(map(str.isspace, text)) else "a password"
-        return tokens.known_by_form(text) or self._search.text(text, name)
+    def _secret(self, place: str, what: str) -> None:
+        if len(self._secrets) < _MOST:
+            self._secrets.append(
+                Remark(
+                    "secret", Severity.ERROR, place,
+                    f"This looks like {what}. Whoever gets the file gets it as well: take it out,"
+                    " and withdraw it where it was made.",
+                )
+            )  # fmt: skip
 
     def part(self, raw: object, place: str) -> None:
         """Look for secrets in a part of the text that is no graph."""
-        if isinstance(raw, Raw) and not self._full:
-            self._secrets(self._search.part(raw), place)
+        if isinstance(raw, Raw):
+            self.exposed.part(raw, place)
 
     # -- saved graphs
 
     def _graph(self, graph: Graph, place: str) -> None:
         nodes, known, links = graph.nodes, graph.known, graph.links
         self._read.graphs += 1
-        self._read.values += sum(node.widgets_values is not None for node in nodes)
+        if self.exposed.texts is None:
+            self._read.values += sum(node.widgets_values is not None for node in nodes)
         self._naming.saved(place, nodes)
         if len(graph.by_id) != len(nodes) or any(type(each) is str for each in graph.by_id):
             self._twice(nodes, place)
-        if len(links) != len(graph.every_link):
+        if len(links) != len(graph.every_link) or str in set(map(type, links)):
             self._links_twice(graph.every_link, place)
         self._ends(graph, place)
+        widgets: set[str] = set()
         for number, node in enumerate(nodes):
             kind = node.type
             if len(kind) == _UUID_LENGTH and kind not in known and _UUID.fullmatch(kind):
@@ -188,18 +171,20 @@ class Inspector:
                     "The node is a subgraph that the file does not define.",
                 )  # fmt: skip
             if node.inputs:
+                lost = False
                 for socket in node.inputs:
-                    if socket.link is not None and socket.link not in links:
-                        self._lost_inputs(graph, node.inputs, f"{place}/nodes/{number}/inputs")
-                        break
+                    if socket.link is not None:
+                        link = links.get(socket.link)
+                        lost |= link is None or link.target_id != node.id
+                    if socket.widget is not None:
+                        widgets.add(socket.widget.name)
+                if lost:
+                    self._lost_inputs(graph, node, f"{place}/nodes/{number}/inputs")
             if node.properties is not None and node.properties.models:
                 self._declares(node, f"{place}/nodes/{number}/properties/models")
-            if node.widgets_values:
-                hits = self._in_widgets(node, node.widgets_values)
-                if hits:
-                    self._secrets(hits, f"{place}/nodes/{number}/widgets_values")
-                    if self._full:
-                        return
+            if type(node.widgets_values) is dict:
+                widgets.update(node.widgets_values)
+        self.exposed.graph(nodes, widgets, place)
 
     def _twice(self, nodes: Iterable[Node], place: str) -> None:
         seen: set[str] = set()
@@ -213,14 +198,14 @@ class Inspector:
             seen.add(str(node.id))
 
     def _links_twice(self, links: Iterable[Link], place: str) -> None:
-        seen: set[Id] = set()
+        seen: set[str] = set()
         for number, link in enumerate(links):
-            if link.id in seen and link != _NO_LINK:
+            if str(link.id) in seen and link != _NO_LINK:
                 self._tell(
                     "duplicate-id", Severity.WARNING, f"{place}/links/{number}",
                     "Another link before it has the same id, and is lost.",
                 )  # fmt: skip
-            seen.add(link.id)
+            seen.add(str(link.id))
 
     def _lost_ports(self, definition: Definition, place: str) -> None:
         """Look at the links that a definition's inputs and outputs name."""
@@ -238,8 +223,14 @@ class Inspector:
 
     def _ends(self, graph: Graph, place: str) -> None:
         """Look where links begin and end."""
-        ids = graph.by_id.keys() | {graph.input_node, graph.output_node}
+        by_id = graph.by_id
+        ids = by_id.keys() | {graph.input_node, graph.output_node}
         for number, link in enumerate(graph.every_link):
+            target = by_id.get(link.target_id)
+            if target is not None and link.origin_id in by_id:  # nearly all, so without a call
+                sockets = target.inputs
+                if not sockets or 0 <= link.target_slot < len(sockets):
+                    continue
             if link.origin_id not in ids or link.target_id not in ids:
                 if link == _NO_LINK or (graph.has(link.origin_id) and graph.has(link.target_id)):
                     continue
@@ -255,23 +246,23 @@ class Inspector:
                     "The link begins or ends at a socket that is not there.",
                 )  # fmt: skip
 
-    def _lost_inputs(self, graph: Graph, sockets: Iterable[Socket], place: str) -> None:
-        for slot, socket in enumerate(sockets):
-            if socket.link is not None and graph.link(socket.link) is None:
+    def _lost_inputs(self, graph: Graph, node: Node, place: str) -> None:
+        for slot, socket in enumerate(node.inputs or ()):
+            link = None if socket.link is None else graph.link(socket.link)
+            if socket.link is not None and link is None:
                 self._tell(
                     "dangling-link", Severity.WARNING, f"{place}/{slot}/link",
                     "The input names a link that is not there.",
+                )  # fmt: skip
+            elif link is not None and str(link.target_id) != str(node.id):
+                self._tell(
+                    "crossed-link", Severity.WARNING, f"{place}/{slot}/link",
+                    "The input names a link that goes to another node by the list of links.",
                 )  # fmt: skip
 
     def _declares(self, node: Node, place: str) -> None:
         for number in self._declared.unselected(node, place):
             self._stale(f"{place}/{number}")
-        for number, record in enumerate(records(node)):
-            url = record.get("url") if isinstance(record, dict) else None
-            if isinstance(url, str) and letters_in(url):
-                self._secrets(self._search.value(url), f"{place}/{number}/url")
-            if self._full:
-                return
 
     def _stale(self, place: str) -> None:
         self._tell(
@@ -299,68 +290,7 @@ class Inspector:
                         "dangling-link", Severity.WARNING, pointer_to(place, key, "inputs", name),
                         "The input is linked to a node that is not there.",
                     )  # fmt: skip
-            self._secrets(self._search.value(node.inputs), pointer_to(place, key, "inputs"))
-            if self._full:
-                return
-
-    # -- secrets
-
-    def _in_widgets(self, node: Node, values: Any) -> Sequence[Hit]:
-        """Look at the widgets of a node, by their names as well where the file tells them."""
-        if not isinstance(values, list):
-            return list(self._search.value(values))
-        hits: tuple[Hit, ...] = ()
-        for number, value in enumerate(values):
-            kind = type(value)
-            if kind is str:
-                if len(value) < SHORTEST:
-                    if self._passwords and self._is_password(node, number, value):
-                        hits += (((number,), "a password"),)
-                    continue
-                letters = letters_in(value)
-                what = self._search.around(value, letters) if letters else None
-                if what is None and " " not in value and is_opaque(value):
-                    what = _by_name(node, number, value)
-                if what is not None:
-                    hits += (((number,), what),)
-            elif kind is list or kind is dict:
-                hits += tuple(((number, *at), what) for at, what in self._search.value(value))
-        return hits
-
-    def _is_password(self, node: Node, number: int, value: str) -> bool:
-        names = widget_names(node)
-        return (
-            bool(names) and is_password(names[number]) and self._what("password", value) is not None
-        )
-
-    def _secrets(self, hits: Iterable[Hit], place: str) -> None:
-        for where, what in islice(hits, _MOST):
-            self._tell(
-                "secret", Severity.ERROR, pointer_to(place, *where),
-                f"This looks like {what}. Whoever gets the file gets it as well: take it out,"
-                " and withdraw it where it was made.",
-            )  # fmt: skip
-
-
-def _by_name(node: Node, number: int, value: str) -> str | None:
-    """Say what the opaque text of a widget is, if the widget is called like one for secrets.
-
-    Nodes that fetch from Civitai have its key, of 32 digits, in a widget without a name.
-    """
-    if "ivit" in node.type and _CIVITAI_KEY.fullmatch(value):
-        return "a Civitai key"
-    names = widget_names(node) if _names_secrets(node) else ()
-    return "a key or a token" if names and is_keyish(names[number]) else None
-
-
-def _names_secrets(node: Node) -> bool:
-    """Return whether a widget of the node may be one for secrets, by what it is called."""
-    if isinstance(node.named, Raw):
-        told = bytes(node.named).lower()
-        return b"key" in told or b"token" in told or b"secret" in told or b"passw" in told
-    return any(
-        socket.widget is not None and is_keyish(socket.widget.name) for socket in node.inputs or ()
-    )
+        self.exposed.prompt(prompt, place)
 
 
 def _has_sockets(graph: Graph, link: Link) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from msgspec import Raw, UnsetType
@@ -12,7 +11,6 @@ from msgspec.structs import replace as with_fields
 
 from comfywatchman.analyze.declared import Entry, entries
 from comfywatchman.analyze.graph import (
-    INACTIVE,
     LONGEST_TYPE,
     NOTES,
     VIRTUAL,
@@ -22,6 +20,7 @@ from comfywatchman.analyze.graph import (
     read_definitions,
     short,
 )
+from comfywatchman.analyze.known import known_top
 from comfywatchman.analyze.limits import Budget, Limits, budget
 from comfywatchman.analyze.loaders import Tables
 from comfywatchman.analyze.repair import read_prompt, read_top
@@ -38,9 +37,9 @@ from comfywatchman.analyze.shapes import (
     decoded,
     elements,
 )
+from comfywatchman.analyze.uses import Level
 from comfywatchman.analyze.validate import Inspector
 from comfywatchman.analyze.views import QueuedNode, SavedNode, View, may_name
-from comfywatchman.domain.references import MOST_NODES, NodeTypeUse
 
 _MOST_WRAPPERS = 4
 """An editor file in a string in an object in a list: nobody wraps deeper."""
@@ -50,9 +49,6 @@ _MOST_GRAPHS = 10_000
 
 _UUID_LENGTH = 36
 """Characters of the id of a subgraph."""
-
-Level = tuple[str, bool, Sequence[Node]]
-"""What goes before the ids of some nodes in a path, whether their frame is active, the nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +109,23 @@ def read_graph(
 
 
 def _read(raw: Raw, place: _Place) -> Found:
-    top = read_top(raw, _keeps_values(place.tables), place.allowed.kept)
+    top = _known(raw, place) or read_top(raw, _keeps_values(place.tables), place.allowed.kept)
     if top is None:
         return _no_object(raw, place)
     if top.nodes is not None:
         return _saved(top, place)
     return _wrapped(top, place) or _prompt(raw, place) or _history(raw, place) or _NOTHING
+
+
+def _known(raw: Raw, place: _Place) -> Top | None:
+    """Return a file that holds nothing unexpected, with its texts handed to the inspector."""
+    if place.inspector is None or place.pointer or place.wrappers != _MOST_WRAPPERS:
+        return None
+    known = known_top(raw)
+    if known is None:
+        return None
+    place.inspector.exposed.texts = known[1]
+    return known[0]
 
 
 def _no_object(raw: Raw, place: _Place) -> Found:
@@ -225,7 +232,7 @@ def _together(several: Sequence[tuple[Raw, _Place]], place: _Place) -> Found | N
 
 
 def _prompt(raw: Raw, place: _Place) -> Found | None:
-    prompt = read_prompt(raw, place.allowed.kept)
+    prompt = read_prompt(raw, _keeps_values(place.tables), place.allowed.kept)
     if not prompt:
         return None
     place.allowed.listed.take(len(prompt))
@@ -256,7 +263,7 @@ def _saved(top: Top, place: _Place) -> Found:
     if top.links is None and not any(node.type for node in graph.nodes):
         return _NOTHING
     groups = extra.groups if extra is not None and extra.groups is not None else top.groups or {}
-    opener = Opener(known, groups, place.allowed, _speaking(place.tables))
+    opener = Opener(known, groups, place.allowed, _speaking(place.tables), place.tables)
     opener.open(graph, place.prefix)
     if place.inspector is not None:
         place.inspector.saved(top, graph, place.pointer, versioned=not place.of_clipboard)
@@ -305,15 +312,18 @@ def _keeps_values(tables: Tables) -> Callable[[str], bool]:
 
 def _speaking(tables: Tables) -> Callable[[Node], bool]:
     """Return whether a node may name a model or tell where one is from."""
-    listed = tables.listed
+    listed, prefixes = tables.listed, tables.prefixes
+    always: dict[str, bool] = {}
 
     def speaks(node: Node) -> bool:
         kind = node.type
-        if kind in listed or kind in NOTES or "MultiGPU" in kind:
+        known = always.get(kind)
+        if known is None:
+            known = kind in listed or kind in NOTES or "MultiGPU" in kind
+            known = always[kind] = known or kind.startswith(prefixes)
+        if known or (node.properties is not None and node.properties.models):
             return True
-        if node.properties is not None and node.properties.models:
-            return True
-        return may_name(node) or kind.startswith(tables.prefixes)
+        return may_name(node)
 
     return speaks
 
@@ -343,58 +353,3 @@ def _notes(placed: Iterable[Placed]) -> Iterator[str]:
             values = each.node.widgets_values
             if isinstance(values, list) and values and isinstance(values[0], str):
                 yield values[0]
-
-
-# -- node types
-
-
-def node_types(levels: Iterable[Level], tables: Tables) -> tuple[NodeTypeUse, ...]:
-    """Return each type once, with its number, in the order of the file.
-
-    Of several nodes the first that names its pack is believed.
-    """
-    counts: dict[str, int] = {}
-    packs: dict[str, Properties] = {}
-    places: dict[str, list[str]] = {}
-    active: set[str] = set()
-    built_in = tables.core
-    for prefix, above, nodes in levels:
-        for node in nodes:
-            kind = node.type
-            if kind in counts:
-                counts[kind] += 1
-            else:
-                counts[kind] = 1
-            told = node.properties
-            if told is not None and kind not in packs and (told.cnr_id or told.aux_id):
-                packs[kind] = told
-            if kind not in built_in:
-                paths = places.setdefault(kind, [])
-                if len(paths) < MOST_NODES:
-                    paths.append(f"{prefix}{short(node.id)}")
-                if above and node.mode not in INACTIVE:
-                    active.add(kind)
-    uses: list[NodeTypeUse] = []
-    for kind, count in counts.items():
-        if kind and kind not in VIRTUAL:
-            told = packs.get(kind)
-            cnr_id = None if told is None else _short(told.cnr_id)
-            aux_id = None if told is None else _short(told.aux_id)
-            if cnr_id == "comfy-core" or kind in built_in:
-                uses.append(_core_use(kind, count, cnr_id, aux_id))
-            else:
-                first = tuple(places[kind])
-                uses.append(
-                    NodeTypeUse(kind, count, cnr_id, aux_id, nodes=first, active=kind in active)
-                )
-    return tuple(uses)
-
-
-def _short(name: str | None) -> str | None:
-    return name if name is None or len(name) <= LONGEST_TYPE else name[:LONGEST_TYPE]
-
-
-@lru_cache(maxsize=4096)
-def _core_use(kind: str, count: int, cnr_id: str | None, aux_id: str | None) -> NodeTypeUse:
-    """Return the value, which is the same in most workflows, as one object for all of them."""
-    return NodeTypeUse(kind, count, cnr_id, aux_id, core=True)

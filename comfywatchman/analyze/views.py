@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from comfywatchman.analyze.answers import Answer, Found, Unknown
 from comfywatchman.analyze.choosers import (
     constant,
     selected_input,
@@ -12,6 +13,7 @@ from comfywatchman.analyze.choosers import (
     takes_the_first,
 )
 from comfywatchman.analyze.graph import Placed
+from comfywatchman.analyze.hosts import shown
 from comfywatchman.analyze.limits import Steps
 from comfywatchman.analyze.loaders import Spot
 from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket
@@ -19,15 +21,12 @@ from comfywatchman.analyze.text import is_suspect
 from comfywatchman.analyze.upstream import prompt_texts_before, texts_before
 from comfywatchman.analyze.values import (
     CHOSEN,
-    Answer,
-    Found,
-    Unknown,
     as_chosen,
     follow,
     in_force,
     model_names,
 )
-from comfywatchman.analyze.widgets import widget_names as widget_names  # noqa: PLC0414 - for validate
+from comfywatchman.analyze.widgets import widget_names
 
 Key = int | str
 """A widget's position in the stored list, or its name."""
@@ -78,7 +77,7 @@ class View(Protocol):
 class SavedNode:
     """A node of a saved graph."""
 
-    __slots__ = ("_fixed", "_names", "_placed")
+    __slots__ = ("_fixed", "_held", "_names", "_placed")
 
     def __init__(self, placed: Placed, *, fixed: bool = False) -> None:
         """Keep the node; *fixed*: its widgets stand where the table says, whatever names are told.
@@ -89,6 +88,7 @@ class SavedNode:
         self._placed = placed
         self._fixed = fixed
         self._names: Sequence[str] | None = None
+        self._held: set[str] | None = None
 
     @property
     def path(self) -> str:
@@ -130,7 +130,21 @@ class SavedNode:
     def value(self, key: Key | None, name: str) -> Answer:
         values = self._placed.node.widgets_values
         stored = None if key is None else values[key]
-        return in_force(self._placed, name, stored) if name else Found(stored, self._placed.how)
+        if name:
+            return in_force(self._placed, name, stored)
+        return self._only_shown(stored) or Found(stored, self._placed.how)
+
+    def _only_shown(self, stored: Any) -> Found | None:
+        """Return what the instance gives: it shows one widget, and *stored* is the only name."""
+        placed = self._placed
+        if placed.host is None or not isinstance(stored, str):
+            return None
+        if self._held is None:  # once: a node may have many values
+            self._held = model_names(placed.node.widgets_values)
+        if self._held != {stored}:
+            return None
+        given = as_chosen(shown(placed.graph, placed.host, placed.node))
+        return Found(given.value, "subgraph-host") if isinstance(given, Found) else None
 
     def loose(self) -> Iterator[tuple[Key, str, Any]]:
         linked: Mapping[str, Id] | None = None

@@ -55,6 +55,8 @@ class Declared:
     """``properties.models``, ``models`` (top level) or ``note``."""
     directory: str | None = None
     """The folder it names, mapped from legacy names; ``None`` where it names none."""
+    stated: str | None = None
+    """What it gives as a hash where that is no SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,18 @@ class ModelReference:
     dot. Empty where nobody knows: then every model file counts."""
     marker: str | None = None
     """The file that a directory must hold for the node to list it."""
+    alone: bool = False
+    """Whether the node opens this one file and no other part of a model beside it."""
+
+    @property
+    def told_hashes(self) -> tuple[ShortHash, ...]:
+        """What the file says about the bytes besides a SHA-256: good hints, and what is no hash."""
+        stated = (each.stated for each in self.declared if each.stated is not None)
+        hashes = (ShortHash(_KIND_BY_DIGITS.get(len(text), "SHA256"), text) for text in stated)
+        return (*self.short_hashes, *hashes)
+
+
+_KIND_BY_DIGITS = {8: "AutoV1", 10: "AutoV2", 12: "AutoV3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +189,11 @@ class Hint(StrEnum):
     """A file of that name is where ComfyUI looks, and is no model: a web page, an empty file."""
     INCOMPLETE = "incomplete"
     """It is shorter than it says of itself: being written, or cut short."""
+    OTHER_PARTS = "other-parts"
+    """The file is one of several parts of a model, and the others are not here; the node opens
+    only this one."""
+    PART_OF_NAME = "part-of-name"
+    """The node opens a file that only has the name in its own."""
     OTHER_SUFFIX = "other-suffix"
     """A file of that name is here whose suffix is another one."""
     SAME_BYTES = "same-bytes"

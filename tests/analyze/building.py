@@ -10,7 +10,7 @@ from typing import Any
 
 from comfywatchman.analyze.formats import Limits, read_workflow
 from comfywatchman.analyze.loaders import Tables
-from comfywatchman.domain.references import Lookup, ModelReference, WorkflowContent
+from comfywatchman.domain.references import Lookup, ModelReference, Remark, WorkflowContent
 from comfywatchman.parsing.tables import shipped_tables
 
 Json = dict[str, Any]
@@ -63,9 +63,13 @@ def from_input(link: int, slot: int, target: int, target_slot: int = 0) -> Json:
 
 
 def read_bytes(
-    data: bytes, tables: Tables = SHIPPED, limits: Limits | None = None
+    data: bytes,
+    tables: Tables = SHIPPED,
+    limits: Limits | None = None,
+    *,
+    findings: bool = False,
 ) -> WorkflowContent:
-    return read_workflow(BytesIO(data), "workflow", tables, limits or Limits())
+    return read_workflow(BytesIO(data), "workflow", tables, limits or Limits(), findings=findings)
 
 
 def read(workflow: object, *extra: str) -> WorkflowContent:
@@ -86,6 +90,17 @@ def named(workflow: object, *extra: str) -> list[tuple[str | None, str]]:
         for reference in references(workflow, *extra)
         if reference.active and reference.lookup not in _NOT_FILES
     ]
+
+
+def findings(workflow: object) -> list[Remark]:
+    source = BytesIO(json.dumps(workflow).encode())
+    content = read_workflow(source, "w.json", SHIPPED, Limits(), findings=True)
+    assert content.trouble is None
+    return list(content.findings)
+
+
+def places(workflow: object) -> list[tuple[str, str]]:
+    return [(each.code, each.pointer) for each in findings(workflow)]
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -47,6 +47,9 @@ class Shelf:
     def stemmed(self, stem_: str) -> Sequence[ModelFile]:
         return [each for each in self.files if alike(stem(each.path.name)) == alike(stem_)]
 
+    def containing(self, text: str) -> Sequence[ModelFile]:
+        return [each for each in self.files if text in str(each.path)]
+
     def hashed(self, sha256: str) -> Sequence[ModelFile]:
         return [each for each in self.files if each.sha256 == sha256]
 

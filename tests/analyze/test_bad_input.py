@@ -13,15 +13,16 @@ from tests.analyze.building import (
     SHIPPED,
     Json,
     definition,
+    findings,
     from_input,
     graph,
     node,
+    places,
     read_bytes,
     references,
     socket,
     with_subgraphs,
 )
-from tests.analyze.test_validate import findings, places
 
 LOADER = node(1, "VAELoader", "v.pt")
 TEXT = json.dumps(graph(LOADER))

@@ -20,7 +20,7 @@ def stacker(source: Json) -> Json:
     "source",
     [
         node(1, "PrimitiveNode", 2, "fixed"),
-        node(1, "PrimitiveInt", 2, "randomize"),
+        node(1, "PrimitiveInt", 2, "fixed"),
         node(1, "INTConstant", 2),
         node(1, "easy int", 2),
     ],
@@ -29,7 +29,16 @@ def test_a_count_comes_from_any_node_that_holds_one(source: Json) -> None:
     assert named(stacker(source)) == [("loras", "a.pt"), ("loras", "b.pt")]
 
 
-@pytest.mark.parametrize("source", [node(1, "RandomInt", 2), node(1, "Counting", 1, 2)])
+@pytest.mark.parametrize(
+    "source",
+    [
+        node(1, "RandomInt", 2),
+        node(1, "Counting", 1, 2),
+        node(1, "PrimitiveInt", 2, "randomize"),
+        node(1, "PrimitiveNode", 2, "increment"),
+        node(1, "easy int", 2, "decrement"),
+    ],
+)
 def test_rows_of_a_stack_whose_count_is_computed_are_dynamic(source: Json) -> None:
     found = references(stacker(source))
 
@@ -135,3 +144,36 @@ def test_sockets_in_another_order_than_the_values_do_not_misplace_a_core_loader_
     )  # fmt: skip
 
     assert named(graph(loader)) == [("text_encoders", "t.pt"), ("checkpoints", "c.pt")]
+
+
+@pytest.mark.parametrize(("state", "names"), [(True, ["a"]), (False, [])])
+def test_a_switch_of_another_kind_turns_a_row_of_words_on(state: bool, names: list[str]) -> None:
+    stack = node(2, "CR LoRA Stack", "Off", "a.pt", 1, 1, inputs=[socket("switch_1", 7)])
+    links = [[7, 1, 0, 2, 0, "BOOLEAN"]]
+
+    found = named(graph(node(1, "PrimitiveBoolean", state), stack, links=links))
+
+    assert found == [("loras", f"{each}.pt") for each in names]
+
+
+def test_a_model_that_is_chosen_at_random_next_time_is_wanted_now() -> None:
+    loader = node(2, "VAELoader", "old.pt", inputs=[socket("vae_name", 7)])
+    links = [[7, 1, 0, 2, 0, "COMBO"]]
+
+    found = named(graph(node(1, "PrimitiveNode", "x.pt", "randomize"), loader, links=links))
+
+    assert found == [("vae", "x.pt")]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"), [("PrimitiveString", "new.pt"), ("PrimitiveNode", "old.pt")]
+)
+def test_an_input_that_names_the_link_of_another_is_read_as_the_editor_does(
+    source: str, name: str
+) -> None:
+    loader = node(2, "VAELoader", "old.pt", inputs=[socket("vae_name", 7)])
+    links = [[7, 1, 0, 3, 0, "COMBO"]]
+
+    found = named(graph(node(1, source, "new.pt"), loader, node(3, "X"), links=links))
+
+    assert ("vae", name) in found

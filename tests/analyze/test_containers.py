@@ -222,3 +222,60 @@ def test_of_a_large_film_only_the_boxes_are_read(tmp_path: Path) -> None:
 def _peak(process: int | None) -> int:
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        chunk(b"eXIf", b"nonsense" * 4),
+        chunk(b"zTXt", b"workflow\0\0no zlib"),
+        chunk(b"tEXt", b'Comment\0{"workflow": {'),
+    ],
+    ids=["exif", "packed", "comment"],
+)
+def test_a_broken_piece_of_a_picture_hides_nothing_behind_it(first: bytes) -> None:
+    assert named(png(first, text_chunk("workflow", NEW.decode()))) == ("workflow", ["new.pt"])
+
+
+def test_a_text_behind_the_end_of_a_picture_is_read_as_the_editor_does() -> None:
+    picture = png() + chunk(b"tEXt", b"workflow\0" + NEW)
+
+    assert named(picture) == ("workflow", ["new.pt"])
+    assert named(picture + b"something else") == ("workflow", ["new.pt"])
+
+
+def test_a_prompt_that_was_read_where_the_file_breaks_off_tells_where() -> None:
+    whole = in_png([(b"prompt", RUN), (b"workflow", NEW)])
+
+    content = read_bytes(whole[: whole.index(NEW) + 9], findings=True)
+
+    assert (content.taken, content.trouble) == ("prompt", None)
+    (told,) = content.findings
+    assert told.code == "broken-text"
+    assert "at byte" in told.message
+    assert "The prompt beside it was read" in told.message
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"avis", b"mif1", b"MA1B", b"MA1A"])
+def test_the_exif_item_of_pictures_of_every_brand_is_read(brand: bytes) -> None:
+    assert read_bytes(avif(brand)).container == "avif"
+    assert named(avif(brand)) == ("workflow", ["new.pt"])
+
+
+def avif(brand: bytes) -> bytes:
+    """Its EXIF block lies in two places."""
+    block = bytes(4) + tiff("<", ascii_field(0x10F, b"workflow:" + NEW))
+    kind = box(b"ftyp", brand, bytes(4), b"miaf")
+    item = box(b"infe", bytes([2, 0, 0, 0]), struct.pack(">HH", 7, 0), b"Exif\0")
+    items = box(b"iinf", bytes(4), struct.pack(">H", 1), item)
+    at = len(kind) + 12 + len(items) + 12 + 4 + 6 + 16 + 8
+    places = struct.pack(">HHH", 7, 0, 2) + struct.pack(">IIII", at + 20, 30, at, len(block) - 30)
+    where = box(b"iloc", bytes([0, 0, 0, 0, 0x44, 0]), struct.pack(">H", 1), places)
+    meta = box(b"meta", bytes(4), items, where)
+    start = len(kind) + len(meta) + 8
+    body = block[30:].ljust(len(block)) + block[:30]
+    fixed = where.replace(
+        struct.pack(">IIII", at + 20, 30, at, len(block) - 30),
+        struct.pack(">IIII", start + len(block), 30, start, len(block) - 30),
+    )
+    return kind + box(b"meta", bytes(4), items, fixed) + box(b"mdat", body)

@@ -242,3 +242,10 @@ def test_a_prompt_whose_links_form_a_long_chain_is_refused() -> None:
     }
 
     assert verdict(chain | loaders) == "workflow-too-large"
+
+
+def test_a_node_in_a_subgraph_that_names_many_models_is_refused() -> None:
+    many = (f"m{number}.safetensors" for number in range(30_000))
+    inner = definition("S", node(2, "Unheard Of", *many))
+
+    assert verdict(graph(node(1, "S"), **with_subgraphs(inner))) == "workflow-too-large"

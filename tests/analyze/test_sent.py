@@ -95,7 +95,7 @@ def test_a_bypassed_node_hands_on_only_the_input_of_its_own_kind() -> None:
         node(1, "PrimitiveString", FIRST),
         node(2, "PrimitiveString", SECOND),
         {**node(3, "Join", "<lora:own:1>", "", inputs=inputs), "mode": 4},
-        node(4, "LoraTagLoader", "", inputs=[socket("text", 7)]),
+        node(4, "LoraTagLoader", "", inputs=[{**socket("text", 7), "type": "STRING"}]),
         links=[[1, 1, 0, 3, 1, "STRING"], [2, 2, 0, 3, 2, "STRING"], [7, 3, 0, 4, 0, "STRING"]],
     )
 

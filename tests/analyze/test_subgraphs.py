@@ -251,6 +251,64 @@ def test_a_link_into_a_group_node_is_followed() -> None:
     assert named(workflow) == [("vae", "first.sft"), ("vae", "second.sft")]
 
 
+def linked_into_group(inside: list[Json], name: str, *values: object, **more: object) -> Json:
+    return graph(
+        node(4, "workflow>Mine", *values, inputs=[converted(name, link=1)]),
+        node(5, "PrimitiveNode", "prim.sft"),
+        links=[[1, 5, 0, 4, 0, "COMBO"]],
+        extra={"groupNodes": {"Mine": {"nodes": inside, **more}}},
+    )
+
+
+A, B, C = (node(-1, "LoraLoader", f"{name}.sft", 1, 1) for name in "abc")
+ALONE = node(-1, "LoraLoaderModelOnly", "alone.sft", 1)
+TITLED = {"title": "Load LoRA"}
+AS_SOCKET = {"inputs": [converted("lora_name")]}
+NAMED = {"inputs": [converted("lora_name", label="mine")]}
+
+
+@pytest.mark.parametrize(
+    ("inside", "name", "names"),
+    [
+        ([A, B], "lora_name", ["prim", "b"]),
+        ([A, B], "LoraLoader lora_name", ["a", "prim"]),
+        ([A, B, C], "LoraLoader 2 lora_name", ["a", "b", "prim"]),
+        ([A, ALONE], "lora_name", ["prim", "alone"]),
+        ([A, ALONE], "LoraLoaderModelOnly lora_name", ["a", "prim"]),
+        ([A, ALONE, B], "LoraLoader lora_name", ["a", "alone", "prim"]),
+        ([A, {**B, **TITLED}], "Load LoRA lora_name", ["a", "prim"]),
+        ([{**A, **TITLED}, {**B, **TITLED}, {**C, **TITLED}], "Load LoRA 2 lora_name",
+         ["a", "b", "prim"]),
+        ([{**A, **AS_SOCKET}, B], "LoraLoader lora_name", ["prim", "b"]),
+        ([{**A, **AS_SOCKET}, B], "lora_name", ["a", "prim"]),
+        ([{**A, **NAMED}, B], "mine", ["prim", "b"]),
+        ([{**A, **NAMED}, B], "lora_name", ["a", "prim"]),
+        ([node(-1, "Unheard Of"), A], "LoraLoader lora_name", ["prim"]),
+        ([A, B], "strength_model", ["a", "b"]),
+    ],
+)  # fmt: skip
+def test_a_link_into_a_group_node_gives_the_widget_of_that_name_and_no_other(
+    inside: list[Json], name: str, names: list[str]
+) -> None:
+    found = named(linked_into_group(inside, name))
+
+    assert found == [("loras", f"{each}.sft") for each in names]
+
+
+def test_a_widget_of_a_group_node_that_a_person_renamed_is_followed() -> None:
+    config = {"1": {"input": {"lora_name": {"name": "second"}}}}
+
+    found = named(linked_into_group([A, B], "second", config=config))
+
+    assert found == [("loras", "a.sft"), ("loras", "prim.sft")]
+
+
+def test_a_name_that_no_node_in_the_group_explains_leaves_open_whose_it_is() -> None:
+    found = references(linked_into_group([A, B], "Former Title lora_name"))
+
+    assert {each.lookup for each in found} == {Lookup.DYNAMIC}
+
+
 @pytest.mark.parametrize(
     "links", [7, [7], [[0]], [["a", 0, 1, 0]], [[0, 0, 9, 9]], [[0, 0, 0, 0]], [[-1, 0, 1, 0]]]
 )

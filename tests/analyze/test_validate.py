@@ -6,31 +6,22 @@ from io import BytesIO
 import pytest
 
 from comfywatchman.analyze.formats import Limits, read_workflow
-from comfywatchman.domain.references import Remark, Severity
+from comfywatchman.domain.references import Severity
 from tests.analyze.building import (
     SHIPPED,
     Json,
     definition,
+    findings,
     from_input,
     graph,
     node,
+    places,
     socket,
     with_subgraphs,
 )
 
 TOKEN = "hf_" + "aB3" * 12
 KEY = "0123456789abcdef" * 2
-
-
-def findings(workflow: object) -> list[Remark]:
-    source = BytesIO(json.dumps(workflow).encode())
-    content = read_workflow(source, "w.json", SHIPPED, Limits(), findings=True)
-    assert content.trouble is None
-    return list(content.findings)
-
-
-def places(workflow: object) -> list[tuple[str, str]]:
-    return [(each.code, each.pointer) for each in findings(workflow)]
 
 
 def at(workflow: object, pointer: str) -> object:
@@ -100,6 +91,19 @@ def test_nobody_looks_unless_asked() -> None:
             ("duplicate-id", "/links/1"),
         ),
         (
+            graph(node(1, "X"), links=[[1, 1, 0, 1, 0, "X"], ["1", 1, 0, 1, 1, "X"]]),
+            ("duplicate-id", "/links/1"),
+        ),
+        (
+            graph(
+                node(1, "X"),
+                node(2, "Y", inputs=[{"name": "a", "link": 4}]),
+                node(3, "Y"),
+                links=[[4, 1, 0, 3, 0, "X"]],
+            ),
+            ("crossed-link", "/nodes/1/inputs/0/link"),
+        ),
+        (
             graph(node(1, "S"), **with_subgraphs(definition("S"), definition("S"))),
             ("duplicate-id", "/definitions/subgraphs/1/id"),
         ),
@@ -123,24 +127,6 @@ def test_nobody_looks_unless_asked() -> None:
 def test_what_is_wrong_is_told_with_its_place(workflow: Json, found: tuple[str, str]) -> None:
     assert places(workflow) == [found]
     at(workflow, found[1])
-
-
-def test_a_declared_model_is_stale_where_links_or_the_host_select_another() -> None:
-    declared = {"models": [{"name": "old.pt"}]}
-    loader = node(3, "VAELoader", "old.pt", inputs=[socket("vae_name", 1)], properties=declared)
-    inner = definition("S", loader, links=[from_input(1, 0, 3)], inputs=["vae_name"])
-    given = node(2, "PrimitiveNode", "new.pt")
-
-    hosted = [
-        graph(node(1, "S", chosen), **with_subgraphs(inner)) for chosen in ("new.pt", "old.pt")
-    ]
-    linked = graph(given, loader, links=[[1, 2, 0, 3, 0, "COMBO"]])
-    both = graph(node(1, "S", "new.pt"), node(2, "S", "old.pt"), **with_subgraphs(inner))
-
-    stale = ("stale-model", "/definitions/subgraphs/0/nodes/0/properties/models/0")
-    assert [places(each) for each in hosted] == [[stale], []]
-    assert places(linked) == [("stale-model", "/nodes/1/properties/models/0")]
-    assert places(both) == []
 
 
 @pytest.mark.parametrize(
@@ -204,12 +190,6 @@ def test_node_templates_need_no_version() -> None:
     clipboard = json.dumps({"nodes": [node(0, "VAELoader", "a.pt")], "links": []})
 
     assert places({"templates": [{"name": "mine", "data": clipboard}]}) == []
-
-
-def test_a_model_that_a_widget_selects_is_not_stale() -> None:
-    declared = {"models": [{"name": "a.pt", "url": "https://huggingface.co/x/a.pt"}]}
-
-    assert findings(graph(node(1, "VAELoader", "sub\\a.pt", properties=declared))) == []
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,18 @@ class Box:
         return self.end - self.start
 
 
-def mp4_texts(source: Source) -> Texts:
-    """Yield the texts of every list of metadata, before or after the film."""
+def box_texts(source: Source) -> Texts:
+    """Yield the texts of every list of metadata, before or after the film, and of EXIF items.
+
+    A moving picture may have both.
+    """
     yield from _inside(source, 0, source.size, _DEEPEST)
+    if not any(box.kind in _DESCRIBE for box in _boxes(source, 0, source.size)):
+        raise broken(source.size, "it ends here, before what describes the film or picture")
+
+
+_DESCRIBE = frozenset({b"moov", b"meta", b"udta"})
+"""One of them is in every whole file."""
 
 
 def _inside(source: Source, start: int, end: int, depth: int) -> Texts:
@@ -75,6 +84,8 @@ def _boxes(source: Source, start: int, end: int) -> Iterator[Box]:
 
 def _metadata(source: Source, meta: Box) -> Texts:
     by_kind = {box.kind: box for box in _boxes(source, _first_box(source, meta), meta.end)}
+    if b"iinf" in by_kind and b"iloc" in by_kind:
+        yield from source.aside(_exif_items(source, by_kind))
     listed = by_kind.get(b"ilst")
     if listed is None:
         return
@@ -117,27 +128,17 @@ def _item(source: Source, item: Box, keys: Mapping[int, str]) -> Texts:
 # -- AVIF
 
 
-def avif_texts(source: Source) -> Texts:
-    """Yield the texts of the EXIF item."""
-    for box in _boxes(source, 0, source.size):
-        if box.kind == b"meta":
-            yield from _exif_items(source, box)
-            return
-
-
-def _exif_items(source: Source, meta: Box) -> Texts:
-    by_kind = {box.kind: box for box in _boxes(source, meta.start + 4, meta.end)}
-    items, places = by_kind.get(b"iinf"), by_kind.get(b"iloc")
-    if items is None or places is None:
-        return
-    wanted = set(_items_of_type(source, items, b"Exif"))
+def _exif_items(source: Source, by_kind: Mapping[bytes, Box]) -> Texts:
+    wanted = set(_items_of_type(source, by_kind[b"iinf"], b"Exif"))
+    places = by_kind[b"iloc"]
     data = source.text(places.start, places.length)
     for place in _places(source, data, places.start):
         if place.item in wanted:
             base = by_kind[b"idat"].start if place.in_idat and b"idat" in by_kind else 0
-            block = source.text(base + place.offset, place.length)
+            parts = (source.text(base + start, length) for start, length in place.extents)
+            block = b"".join(parts)
             skipped = int.from_bytes(block[:4], "big")
-            yield from exif_texts(block[4 + skipped :])
+            yield from source.aside(exif_texts(block[4 + skipped :]))
 
 
 def _items_of_type(source: Source, items: Box, kind: bytes) -> Iterator[int]:
@@ -152,8 +153,8 @@ def _items_of_type(source: Source, items: Box, kind: bytes) -> Iterator[int]:
 @dataclass(frozen=True, slots=True)
 class _Place:
     item: int
-    offset: int
-    length: int
+    extents: tuple[tuple[int, int], ...]
+    """Where each part of it begins, and how long it is."""
     in_idat: bool
 
 
@@ -178,7 +179,7 @@ class _Numbers:
 
 
 def _places(source: Source, data: bytes, offset: int) -> Iterator[_Place]:
-    """Yield the first extent of every item; nobody cuts an EXIF block into several."""
+    """Yield where every item lies."""
     numbers = _Numbers(data, offset)
     version = numbers.next(1)
     numbers.next(3)
@@ -191,12 +192,10 @@ def _places(source: Source, data: bytes, offset: int) -> Iterator[_Place]:
         method = numbers.next(2) & 15 if version else 0
         numbers.next(2)
         base = numbers.next(base_width)
-        extents = numbers.next(2)
-        if extents == 0:
-            continue
-        numbers.next(index_width)
-        place = _Place(item, base + numbers.next(offset_width), numbers.next(length_width),
-                       method == 1)  # fmt: skip
-        numbers.skip((extents - 1) * (index_width + offset_width + length_width))
+        extents = []
+        for _ in range(numbers.next(2)):
+            source.step()
+            numbers.next(index_width)
+            extents.append((base + numbers.next(offset_width), numbers.next(length_width)))
         if method in {0, 1}:
-            yield place
+            yield _Place(item, tuple(extents), method == 1)

@@ -1,12 +1,11 @@
-"""SVG, GLB and safetensors: a text or a JSON header that holds the texts.
+"""GLB, safetensors, and one JSON object in a comment: a header that holds the texts.
 
-Sources: SVG 2, section 5.8 (metadata); glTF 2.0, sections 4.4 (GLB) and 3.9 (``asset.extras``);
+Sources: glTF 2.0, sections 4.4 (GLB) and 3.9 (``asset.extras``);
 the format section of huggingface/safetensors' README.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TypeVar
 
 import msgspec
@@ -19,19 +18,7 @@ from comfywatchman.analyze.shapes import Part, decoded
 _T = TypeVar("_T")
 
 _JSON_CHUNK = b"JSON"
-
-_METADATA = re.compile(rb"<((?:[A-Za-z][\w-]{0,30}:)?metadata)(?:\s[^>]{0,2000})?>")
-_ENTITIES = (
-    (b"&quot;", b'"'),
-    (b"&#34;", b'"'),
-    (b"&#x22;", b'"'),
-    (b"&#10;", b"\n"),
-    (b"&#39;", b"'"),
-    (b"&apos;", b"'"),
-    (b"&lt;", b"<"),
-    (b"&gt;", b">"),
-    (b"&amp;", b"&"),
-)
+_GRAPHS = (b'"workflow"', b'"prompt"')
 
 
 class Header(Struct):
@@ -48,29 +35,6 @@ class Scene(Struct):
     """Of a GLB file; meshes and the rest are skipped."""
 
     asset: Part = UNSET
-
-
-def svg_texts(source: Source) -> Texts:
-    """Yield what stands in the metadata elements; drawing programs have some of their own."""
-    text = source.text(0, source.size)
-    at = 0
-    while (opening := _METADATA.search(text, at)) is not None:
-        source.step()
-        at = text.find(b"</", opening.end())
-        while at >= 0 and not text.startswith(opening[1], at + 2):
-            source.step()
-            at = text.find(b"</", at + 2)
-        if at < 0:
-            raise broken(opening.start(), "its metadata has no end")
-        yield from members(_unescaped(text[opening.end() : at].strip()))
-
-
-def _unescaped(inner: bytes) -> bytes:
-    if inner.startswith(b"<![CDATA["):
-        return inner.removeprefix(b"<![CDATA[").partition(b"]]>")[0].strip()
-    for entity, character in _ENTITIES:
-        inner = inner.replace(entity, character)
-    return inner.strip()
 
 
 def glb_texts(source: Source) -> Texts:
@@ -96,14 +60,18 @@ def safetensors_texts(source: Source) -> Texts:
 
 
 def members(data: bytes) -> Texts:
-    """Yield the members of a JSON object that may be workflows; nothing where it is none."""
+    """Yield the members of a JSON object that may be workflows; nothing where it is none.
+
+    One that breaks off, and names what it should hold, is yielded whole: who reads it tells where.
+    """
     try:
         try:
             yield from _members(msgspec.json.decode(data, type=Raw))
         except (msgspec.DecodeError, UnicodeDecodeError):
             yield from _members(msgspec.json.decode(repaired(data), type=Raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return
+        if data.lstrip()[:1] == b"{" and any(name in data for name in _GRAPHS):
+            yield KEYS[0], data
 
 
 def _members(raw: Part) -> Texts:

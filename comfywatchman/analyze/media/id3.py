@@ -30,8 +30,10 @@ def tag_length(head: bytes) -> int:
 def mp3_texts(source: Source) -> Texts:
     """Yield the texts that have a name of their own, and comments; pictures are skipped."""
     head = source.upto(0, _HEADER)
-    if head[:3] != b"ID3" or len(head) < _HEADER:
+    if head[:3] != b"ID3":
         return
+    if len(head) < _HEADER:
+        raise broken(len(head), "it ends here, in the middle of its tag's header")
     version, flags, size = head[3], head[5], _seven_bits(head[6:10])
     if flags & _UNSYNCHRONIZED and version < 4:
         tag = _Tag(source, size, _synchronized(source.text(_HEADER, size)))
@@ -125,7 +127,10 @@ def _frames(tag: _Tag, version: int, position: int) -> Iterator[tuple[bytes, byt
             body = tag.body(position + _HEADER, length)
             left = tag.source.text_left
             plain = _plain(body, flags, left) if version >= 4 else _older_plain(body, flags, left)
-            if plain is not None:
+            if plain is None:
+                at = _HEADER + position
+                tag.source.troubles.append(broken(at, "a text in it cannot be unpacked"))
+            else:
                 if len(plain) > length:
                     tag.source.spend(len(plain))
                 yield kind, plain

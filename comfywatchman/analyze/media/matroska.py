@@ -16,6 +16,7 @@ _SEEK_HEAD = 0x114D9B74
 _SEEK = 0x4DBB
 _SEEK_ID = 0x53AB
 _SEEK_POSITION = 0x53AC
+_CLUSTER = 0x1F43B675
 _TAGS = 0x1254C367
 _TAG = 0x7373
 _SIMPLE_TAG = 0x67C8
@@ -34,6 +35,8 @@ class Element:
     start: int
     """Of what is in it."""
     end: int
+    endless: bool = False
+    """It does not say where it ends, and goes as far as what it lies in."""
 
 
 def webm_texts(source: Source) -> Texts:
@@ -41,9 +44,13 @@ def webm_texts(source: Source) -> Texts:
 
     Of a film that breaks off those are read that come before.
     """
+    whole = False
     for outer in _elements(source, 0, source.size, cut=True):
         if outer.kind == _SEGMENT:
             yield from _segment(source, outer)
+        whole = whole or outer.kind == _CLUSTER or (outer.kind == _SEGMENT and not outer.endless)
+    if not whole:
+        raise broken(source.size, "it ends here, before its film")
 
 
 def _segment(source: Source, segment: Element) -> Texts:
@@ -115,7 +122,7 @@ def _elements(source: Source, start: int, end: int, *, cut: bool = False) -> Ite
             if cut:
                 yield Element(kind, body, end)
             raise broken(position, f"an element of {length} bytes does not fit where it lies")
-        yield Element(kind, body, stop)
+        yield Element(kind, body, stop, unknown)
         position = body if unknown else stop
 
 

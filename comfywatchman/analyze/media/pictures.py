@@ -25,10 +25,13 @@ def webp_texts(source: Source) -> Texts:
         length = int.from_bytes(head[4:], "little")
         source.reaches(position + 8, length)
         if head[:4] == b"EXIF":
-            yield from exif_texts(source.text(position + 8, length))
+            yield from source.aside(exif_texts(source.text(position + 8, length)))
         position += 8 + length
         if length % 2 and source.upto(position, 1) in {b"\0", b""}:  # some forget to fill up
             position += 1
+    length = int.from_bytes(source.at(4, 4), "little")
+    if 8 + length > source.size + 1:
+        raise broken(source.size, f"it ends here, and says that it has {8 + length} bytes")
 
 
 def jpeg_texts(source: Source) -> Texts:
@@ -55,6 +58,6 @@ def jpeg_texts(source: Source) -> Texts:
 
 def _segment(source: Source, kind: int, offset: int, length: int) -> Texts:
     if kind == _EXIF_MARKER and length > 6 and source.at(offset, 6) == b"Exif\0\0":
-        yield from exif_texts(source.text(offset, length))
+        yield from source.aside(exif_texts(source.text(offset, length)))
     elif kind == _COMMENT_MARKER and length > 0:
         yield "comment", utf8(source.text(offset, length))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from comfywatchman.analyze.limits import Limits
-from comfywatchman.domain.errors import WorkflowTooLarge, WorkflowUnreadable
+from comfywatchman.domain.errors import WatchmanError, WorkflowTooLarge, WorkflowUnreadable
 
 Texts = Iterator[tuple[str, bytes]]
 """Keys and their texts, in the order of the file."""
@@ -31,6 +31,19 @@ class Source:
         self.size = file.seek(0, 2)
         self._most_text = self._text_left = limits.max_text_bytes
         self._pieces_left = _MOST_PIECES
+        self.troubles: list[WatchmanError] = []
+        """Of pieces that were stepped over; they count where nothing else is found."""
+
+    def aside(self, texts: Texts) -> Texts:
+        """Yield the texts of one piece; where it is broken, what follows it is read all the same.
+
+        Raises:
+            WorkflowTooLarge: they are larger than we read.
+        """
+        try:
+            yield from texts
+        except WorkflowUnreadable as error:
+            self.troubles.append(error)
 
     def at(self, offset: int, length: int) -> bytes:
         """Return exactly *length* bytes.

@@ -12,6 +12,7 @@ from comfywatchman.analyze.media.source import WANTED, Source, Texts, broken
 _COMMENT_BLOCK = 4
 _LAST_BLOCK = 0x80
 _PREFIXES = (b"\x03vorbis", b"OpusTags", b"\x81theora")
+_LAST_PAGE = 4
 _MOST_STREAMS = 8
 _MOST_PAGES = 2_000
 """Comments lie in the first ones; a page holds 64 KiB."""
@@ -35,10 +36,11 @@ def flac_texts(source: Source) -> Texts:
 def ogg_texts(source: Source) -> Texts:
     """Yield the comments of each stream: its second packet, gathered from pages."""
     packets: dict[bytes, list[bytearray]] = {}
+    over: set[bytes] = set()
     position = 0
     for _ in range(_MOST_PAGES):
         if position >= source.size:
-            return
+            break
         source.step()
         head = source.at(position, 27)
         if head[:4] != b"OggS":
@@ -53,9 +55,13 @@ def ogg_texts(source: Source) -> Texts:
             _gather(source, packets[serial], body, lengths)
             if len(packets[serial]) > 2:
                 yield from _packet(source, bytes(packets[serial][1]), body)
+        if head[5] & _LAST_PAGE:
+            over.add(serial)
         if packets and all(len(known) > 2 for known in packets.values()):
             return
         position = body + sum(lengths)
+    if any(len(known) <= 2 and serial not in over for serial, known in packets.items()):
+        raise broken(position, "it ends here, before the comments of a stream do")
 
 
 def _gather(source: Source, packets: list[bytearray], offset: int, lengths: bytes) -> None:

@@ -65,7 +65,9 @@ class CandidateRow(Struct, frozen=True, kw_only=True):
 
 
 class ReferenceRow(Struct, frozen=True, kw_only=True):
-    """One file that a workflow asks for; one row per (folder, name, active)."""
+    """One file that a workflow asks for: a row per (folder, name, active), or two where it differs
+    from node to node whether they find it.
+    """
 
     folder: str | None
     name: str

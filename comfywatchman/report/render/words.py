@@ -105,7 +105,8 @@ def next_step(row: ReferenceRow, workflow: WorkflowRow) -> str:  # noqa: PLR0911
     if source(row):
         return fix
     if isinstance(row.candidates, tuple):
-        wanted = f"--folder {shlex.quote(row.folder)} --name {shlex.quote(row.name)}"
+        folder, name = (shlex.quote(visible(each)) for each in (row.folder, row.name))
+        wanted = f"--folder {folder} --name {name}"
         return f"No source is known. If you have its URL: comfywatchman download URL {wanted}"
     return f"{fix} looks for it and fetches it"
 
