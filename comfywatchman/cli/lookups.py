@@ -139,7 +139,8 @@ def _reference_lines(row: ExplainedRow) -> Iterator[str]:
 
 
 def _step_lines(step: StepRow) -> Iterator[str]:
-    told = f" {step.error.cause}" if step.error is not None else ""
+    new = step.error is not None and step.error.cause != step.detail
+    told = f" {step.error.cause}" if step.error is not None and new else ""
     yield f"  {step.where}: {step.detail}{told}"
     for question in step.questions:
         status = "" if question.status is None else f" {question.status}"

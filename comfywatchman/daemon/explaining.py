@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from comfywatchman.daemon.lookup import Lookup, lookup
+from comfywatchman.daemon.parts import mirror_of, token_hosts
 from comfywatchman.daemon.survey import gathered, survey
 from comfywatchman.domain.candidates import Candidate, Wanted
-from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.domain.errors import LoginNeeded, Trouble, WatchmanError
 from comfywatchman.domain.files import MODEL_SUFFIXES, ShortHash
+from comfywatchman.pipeline.resolving import still_serves
 from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.redaction import redacted
 from comfywatchman.report.render import CandidateRow, ReferenceRow, candidate_row, workflow_row
 from comfywatchman.report.render.words import next_step
 from comfywatchman.report.visible import encodable
 from comfywatchman.resolve.browsing import BROWSED, browsed
+from comfywatchman.resolve.civitai_places import CivitaiPlace
 from comfywatchman.resolve.hashes import hash_of
 from comfywatchman.resolve.offers import Offers
-from comfywatchman.resolve.urls import filename_of
-from comfywatchman.state import store
+from comfywatchman.resolve.urls import filename_of, host_of
+from comfywatchman.state import choices, store
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
@@ -51,7 +55,7 @@ class StepRow(Struct, frozen=True, kw_only=True):
     """One place where a file was looked for."""
 
     where: str
-    """``disk``, ``daemon``, or the name of a backend."""
+    """``disk``, ``daemon``, ``choice`` (what a person chose), or the name of a backend."""
     result: str
     detail: str
     error: Trouble | None = None
@@ -127,7 +131,7 @@ _RESULTS = {
     "answered": "It offers something.",
     "empty": "It has nothing.",
     "unavailable": "It could not be asked.",
-    "mismatch": "It answered about something else.",
+    "mismatch": "It answered about something else; nothing of that answer is used.",
 }
 
 
@@ -144,9 +148,10 @@ def explain(settings: Settings, path: str, reference: str | None) -> Explanation
         for analysis in analyses:
             stored = _stored(settings, analysis)
             wanted = gathered([analysis])
+            answers = _answers(settings, wanted)
             for finding, told in zip(analysis.findings, stored.findings, strict=True):
                 if reference is None or _is_meant(finding, reference):
-                    explained = _Explained(looking, trace, analysis, place, told)
+                    explained = _Explained(looking, trace, analysis, place, told, answers)
                     key = (finding.reference.folder or "", finding.reference.name)
                     want = wanted.get(key) if finding in analysis.fetchable else None
                     rows.append(explained.row(finding, want))
@@ -166,6 +171,22 @@ def _stored(settings: Settings, analysis: Analysis) -> Analysis:
         reader.close()
 
 
+def _answers(
+    settings: Settings, keys: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Candidate]:
+    """Return what a person chose before, where there is a state."""
+    reader = store.open_reader(settings.state.directory)
+    if reader is None:
+        return {}
+    try:
+        found = {
+            key: reader.read(partial(choices.answer, folder=key[0], name=key[1])) for key in keys
+        }
+    finally:
+        reader.close()
+    return {key: answer for key, answer in found.items() if answer is not None}
+
+
 def _is_meant(finding: Finding, text: str) -> bool:
     reference = finding.reference
     names = {reference.name, reference.name.rpartition("/")[2]}
@@ -180,6 +201,8 @@ class _Explained:
     place: Place
     told: Finding
     """With what the daemon came to."""
+    answers: Mapping[tuple[str, str], Candidate]
+    """What a person chose, by folder and name."""
 
     def row(self, finding: Finding, wanted: Wanted | None) -> ExplainedRow:
         steps = [self._disk(finding), *self._daemon()]
@@ -190,6 +213,11 @@ class _Explained:
             resolution = self.looking.chosen(wanted, answer)
             offers, why = resolution.candidates, resolution.why
             chosen = resolution.chosen[0].url if resolution.chosen else None
+            answer_before = self.answers.get((wanted.folder, wanted.name))
+            if answer_before is not None and still_serves(answer_before, wanted):
+                chosen, why = answer_before.url, None
+                offers = resolution.candidates or (answer_before,)
+                steps.append(_answered_before(answer_before))
             asked = self.trace.taken()
             steps += asked
             steps += _left_out(self.looking.backends, {step.where for step in asked})
@@ -206,8 +234,46 @@ class _Explained:
             candidates=tuple(candidate_row(offer) for offer in offers),
             chosen=chosen,
             error=_told(why),
-            next=_next(reference, why, offers, chosen, next_step(reference, workflow)),
+            next=self._next(reference, why, offers, chosen, next_step(reference, workflow)),
         )
+
+    def _next(
+        self,
+        row: ReferenceRow,
+        why: Trouble | None,
+        offers: Sequence[Candidate],
+        chosen: str | None,
+        otherwise: str,
+    ) -> str:
+        """Say what a person can do, with the link that it takes."""
+        if not row.lacking:
+            return "Nothing to do."
+        before = self.told.trouble
+        if chosen is not None and before is not None and before.code == LoginNeeded.code:
+            return f"{redacted(encodable(before.remedy))} Then: {otherwise}"  # it was tried
+        if chosen is not None or why is None:
+            return " ".join((otherwise, *self._key_missing(chosen)))
+        link = next((o.page or o.url for o in offers if o.needs or o.trouble), None)
+        if link is None and offers:
+            link = offers[0].page or offers[0].url
+        told = why.remedy
+        if link is not None and link not in told and "http" not in told:
+            told = f"{told} The page: {link}"
+        return " ".join((told, *self._mirror_without_token(offers)))
+
+    def _key_missing(self, chosen: str | None) -> Iterator[str]:
+        on_civitai = chosen is not None and CivitaiPlace.from_url(chosen) is not None
+        if on_civitai and host_of(chosen or "") not in token_hosts(self.looking.settings):
+            yield (
+                "Civitai wants a key for nearly every download: make one at "
+                "https://civitai.com/user/account and set CIVITAI_API_KEY."
+            )
+
+    def _mirror_without_token(self, offers: Sequence[Candidate]) -> Iterator[str]:
+        for host in dict.fromkeys(host_of(o.url) for o in offers if o.needs is not None):
+            mirror = mirror_of(self.looking.settings, host)
+            if mirror is not None:
+                yield f"{mirror} is asked instead of {host}, and is not shown your token."
 
     def _disk(self, finding: Finding) -> StepRow:
         reference = finding.reference
@@ -232,24 +298,9 @@ def _left_out(backends: Sequence[SearchBackend], asked: set[str]) -> Iterator[St
             yield StepRow(where=backend.name, result="left-out", detail=detail)
 
 
-def _next(
-    row: ReferenceRow,
-    why: Trouble | None,
-    offers: Sequence[Candidate],
-    chosen: str | None,
-    otherwise: str,
-) -> str:
-    """Say what a person can do, with the link that it takes."""
-    if not row.lacking:
-        return "Nothing to do."
-    if chosen is not None or why is None:
-        return otherwise
-    link = next((offer.page or offer.url for offer in offers if offer.needs or offer.trouble), None)
-    if link is None and offers:
-        link = offers[0].page or offers[0].url
-    if link is None or link in why.remedy or "http" in why.remedy:
-        return why.remedy
-    return f"{why.remedy} The page: {link}"
+def _answered_before(answer: Candidate) -> StepRow:
+    detail = f"You chose {redacted(encodable(answer.url))}; that is fetched when it is wanted."
+    return StepRow(where="choice", result="answered", detail=detail)
 
 
 # -- search
@@ -292,12 +343,12 @@ def wanted_of(query: str, folder: str) -> Wanted | None:
     """
     text = query.strip()
     if text.lower().startswith(("http://", "https://", "hf://", "urn:air:")):
-        return Wanted(folder, filename_of(text) or text, urls=(text,))
+        return Wanted(folder, filename_of(text) or text, urls=(text,), by_person=True)
     found = _hash(text)
     if found is not None and found.kind == "SHA256":
-        return Wanted(folder, text, sha256=(found.digits,))
+        return Wanted(folder, text, sha256=(found.digits,), by_person=True)
     if found is not None:
-        return Wanted(folder, text, short_hashes=(found,))
+        return Wanted(folder, text, short_hashes=(found,), by_person=True)
     suffix = os.path.splitext(text)[1].lower()  # noqa: PTH122 - a name and no path
     return Wanted(folder, text) if suffix in MODEL_SUFFIXES else None
 

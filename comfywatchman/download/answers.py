@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import VerificationFailed, WrongAnswer
 from comfywatchman.domain.files import Expected, Mark
-from comfywatchman.download.refusals import page_instead, refusal
+from comfywatchman.download.refusals import Login, page_instead, refusal
 from comfywatchman.net.asking import Reply
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
@@ -32,6 +32,8 @@ class Asked:
     expected: Expected
     mark: Mark | None
     """What the bytes were fetched under that are there already."""
+    login: Login = "without"
+    """What became of the token of the host that is asked."""
 
     @property
     def condition(self) -> str | None:
@@ -70,8 +72,8 @@ def opening(reply: Reply, have: int, asked: Asked) -> Opening | None:
     if reply.status == 416 and have:
         return None
     if reply.status not in {200, 206}:
-        raise refusal(reply, asked.source)
-    page = page_instead(reply, asked.source)
+        raise refusal(reply, asked.source, asked.login)
+    page = page_instead(reply, asked.source, asked.login)
     if page is not None:
         raise page
     if reply.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:

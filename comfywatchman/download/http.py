@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from comfywatchman.disk.part import Part
@@ -143,7 +143,9 @@ class HttpHandler:
             WrongAnswer, SourceMissing, LoginNeeded, DownloadTooLarge, UrlRefused,
             HostNotAllowed: a later try would end the same.
         """
-        order = _Order(Asked(source, expected, mark), part, on_start, on_progress, stop)
+        has_token = self._net.policy.token_for(origin_of(self._ask_at(source.url))) is not None
+        asked = Asked(source, expected, mark, "with" if has_token else "without")
+        order = _Order(asked, part, on_start, on_progress, stop)
         self._check_size(expected.size, order)
         if stop.is_set():
             raise _stopped(order)
@@ -177,6 +179,7 @@ class HttpHandler:
             with self._ask(order) as reply:
                 if order.authenticate and token_is_bad(reply):
                     order.authenticate = False
+                    order.asked = replace(order.asked, login="refused")
                     continue
                 if is_all(reply, part.size, order.expected):
                     return self._fetched(reply.host, digest, order)
@@ -246,7 +249,7 @@ class HttpHandler:
         if order.resumed_from is not None and mark == order.asked.mark:
             return  # the second answer of one call: nothing new
         order.resumed_from = found.offset
-        order.asked = Asked(order.source, order.expected, mark)
+        order.asked = replace(order.asked, mark=mark)
         order.on_start(Start(reply.host, mark, found.offset, order.lost))
 
     def _receive(self, stream: _Stream, found: Opening, order: _Order) -> bool:

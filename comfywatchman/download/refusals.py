@@ -7,6 +7,8 @@ Hugging Face 2.3 and 2.4), RFC 9110.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import urlsplit
 
 from comfywatchman.domain.candidates import Candidate
@@ -23,6 +25,9 @@ from comfywatchman.net.asking import Reply
 from comfywatchman.net.urls import origin_of, redact
 from comfywatchman.net.waiting import NO_REASON_SECONDS
 
+Login = Literal["without", "with", "refused"]
+"""Whether a token went along; refused: the source said that it is no good."""
+
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _MESSAGES = _PAGES | {"application/json", "application/problem+json"}
 _MESSAGE_SUFFIXES = (".json", ".html", ".htm")
@@ -31,7 +36,7 @@ _MINUTES = 180.0
 _LATER = "It is tried again later; nothing to do."
 
 
-def refusal(reply: Reply, source: Candidate) -> WatchmanError:
+def refusal(reply: Reply, source: Candidate, login: Login = "without") -> WatchmanError:
     """Return the error for an answer that is neither 200, 206 nor 416."""
     host = origin_of(source.url).name
     said = _said(reply)
@@ -52,7 +57,7 @@ def refusal(reply: Reply, source: Candidate) -> WatchmanError:
             retry_after=seconds_to_wait(reply),
         )
     if status in {401, 402, 403}:
-        return _closed(reply, source, said)
+        return _closed(reply, source, said, login)
     return WrongAnswer(
         f"{host} answered with {tail}.", remedy=f"Open {page_of(source)} in a browser and look."
     )
@@ -80,7 +85,7 @@ def _missing(reply: Reply, source: Candidate, tail: str) -> WatchmanError:
     )
 
 
-def _closed(reply: Reply, source: Candidate, said: str) -> WatchmanError:
+def _closed(reply: Reply, source: Candidate, said: str, login: Login) -> WatchmanError:
     host, page = origin_of(source.url).name, page_of(source)
     code = reply.headers.get("X-Error-Code", "")
     lowered = said.lower()
@@ -90,23 +95,40 @@ def _closed(reply: Reply, source: Candidate, said: str) -> WatchmanError:
             remedy="Nothing to do with a login; name another source.",
         )
     if code == "GatedRepo":
-        what, remedy = "wants its terms accepted", f"Accept them at {page}, then set your token."
+        what = "wants its terms accepted"
+        remedy = f"Accept them at {page}{_THEN[login]}"
     elif reply.status == 402 or "early access" in lowered:
         what, remedy = "wants a payment or some patience", f"See {page}."
     else:
-        what, remedy = "wants a login", f"See {page}, and set a token for {host} in the settings."
+        what, remedy = "wants a login", _log_in(host, page, login)
     tail = f"status {reply.status}" + (f": {said}" if said else "")
     return LoginNeeded(f"{host} {what} ({tail}).", remedy=remedy)
 
 
-def page_instead(reply: Reply, source: Candidate) -> WatchmanError | None:
+_THEN: Mapping[Login, str] = {
+    "without": ", then set your token.",
+    "with": " with the account of the token that is set.",
+    "refused": ", and set a new token of that account: the one that is set is refused.",
+}
+
+
+def _log_in(host: str, page: str, login: Login) -> str:
+    if login == "without":
+        return f"See {page}, and set a token for {host} in the settings."
+    return (
+        f"The token that is set for {host} is refused, or may not read this: make a new one there "
+        f"and set it. The page: {page}"
+    )
+
+
+def page_instead(reply: Reply, source: Candidate, login: Login = "without") -> WatchmanError | None:
     """Return the error where a page or a message came with a good status, else ``None``."""
     host = origin_of(source.url).name
     last = urlsplit(reply.url)
     if last.path.endswith("/login") or "reason=download-auth" in last.query:
         return LoginNeeded(
             f"{host} leads to its login page instead of the file.",
-            remedy=f"See {page_of(source)}, and set a token for {host} in the settings.",
+            remedy=_log_in(host, page_of(source), login),
         )
     kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in _MESSAGES or source.filename.lower().endswith(_MESSAGE_SUFFIXES):

@@ -10,6 +10,7 @@ an hour; the others publish none.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -327,7 +328,12 @@ def _rates(pace: Pace | None, speed: float) -> list[Rate]:
     from pyrate_limiter import Rate
 
     rates = pace.rates if pace is not None else ()
-    return [Rate(max(1, int(limit * speed)), int(seconds * 1000)) for limit, seconds in rates]
+    # The first is rounded up and the others down: a longer span must not allow more in a second.
+    rounded = (math.ceil if at == 0 else math.floor for at in range(len(rates)))
+    return [
+        Rate(max(1, into(limit * speed)), int(seconds * 1000))
+        for (limit, seconds), into in zip(rates, rounded, strict=True)
+    ]
 
 
 def _fail() -> NoReturn:

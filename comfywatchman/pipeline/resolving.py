@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look
 from comfywatchman.domain.candidates import Candidate, Resolution, Wanted
-from comfywatchman.domain.errors import DownloadOff, Offline, WatchmanError
+from comfywatchman.domain.errors import DownloadOff, Offline, SourceUnavailable, WatchmanError
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, ResolveReference
 from comfywatchman.domain.messages import (
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from comfywatchman.resolve.backend import SearchBackend
     from comfywatchman.state.jobs import JobRow
     from comfywatchman.state.keeper import Reader
+
+_MOST_ROUNDS = 4
+"""Times that the places are asked while workflows go on saying more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,12 @@ class Resolver:
                     f"{job.folder}/{job.name} is not looked for: download.auto is off.",
                     remedy="Set download.auto, or put the file in place yourself.",
                 )
-            wanted = self.reader.read(lambda c: workflows.wanted(c, job.folder, job.name))
+            wanted = self._wanted(job)
             answer = self.reader.read(lambda c: choices.answer(c, job.folder, job.name))
-            if answer is not None and _still_serves(answer, wanted):
+            if answer is not None and still_serves(answer, wanted):
                 event = ReferenceResolved(job.folder, job.name, (answer,), chosen=True)
                 return Outcome((event,))
-            offers = ask(self.backends, wanted, self.tell)
+            wanted, offers = self._asked(job, wanted)
         except WatchmanError as error:
             return self._unresolved(job, row, error)
         resolution = choose(
@@ -74,6 +77,28 @@ class Resolver:
             troubles=offers.troubles,
         )
         return self._outcome(job, row, offers, resolution)
+
+    def _wanted(self, job: ResolveReference) -> Wanted:
+        return self.reader.read(lambda c: workflows.wanted(c, job.folder, job.name))
+
+    def _asked(self, job: ResolveReference, wanted: Wanted) -> tuple[Wanted, Offers]:
+        """Ask until what the workflows want is what was asked for.
+
+        Another workflow with the same name may have been read meanwhile, with an address of its
+        own: both are looked at before one is chosen.
+
+        Raises:
+            SourceUnavailable: it goes on changing; asked again in a moment.
+        """
+        for _ in range(_MOST_ROUNDS):
+            offers = ask(self.backends, wanted, self.tell)
+            before, wanted = wanted, self._wanted(job)
+            if wanted == before:
+                return wanted, offers
+        raise SourceUnavailable(
+            f"What workflows say about {job.folder}/{job.name} changed while it was looked for.",
+            remedy="It is looked for again in a moment; nothing to do.",
+        )
 
     def _indexed(self, job: ResolveReference) -> bool:
         found = self.reader.read(lambda c: models.named(c, job.name.rsplit("/", 1)[-1]))
@@ -108,6 +133,6 @@ class Resolver:
         return Outcome((event,), trouble=verdict.trouble)
 
 
-def _still_serves(answer: Candidate, wanted: Wanted) -> bool:
+def still_serves(answer: Candidate, wanted: Wanted) -> bool:
     """Say whether what a person chose is not what a workflow has come to want otherwise."""
     return not wanted.sha256 or answer.sha256 is None or answer.sha256 in wanted.sha256

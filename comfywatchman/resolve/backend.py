@@ -65,6 +65,7 @@ def ask(
                 result=_result(answer),
                 duration_seconds=time.monotonic() - started,
                 trouble=answer.troubles[0] if answer.troubles else None,
+                mismatches=answer.mismatches,
             )
         )
         # Before it is joined: of two offers of one address only the better grade is kept.
@@ -82,6 +83,8 @@ def _ask_one(backend: SearchBackend, wanted: Wanted) -> Offers:
 
 def _result(answer: Offers) -> str:
     """Name the outcome as `SearchAsked` and the metrics do."""
+    if answer.mismatches:
+        return "mismatch"  # whatever else was found: it is what somebody has to look at
     if answer.candidates:
         return "answered"
     if not answer.complete:
@@ -103,7 +106,10 @@ def _settled(offers: Offers, wanted: Wanted) -> bool:
         and not candidate.replacement
         and (
             candidate.grade in {Grade.A, Grade.C}
-            or (candidate.grade is Grade.B and candidate.filename == wanted.filename)
+            or (
+                candidate.grade is Grade.B
+                and (candidate.filename == wanted.filename or not wanted.has_name)
+            )
         )
         for candidate in offers
     )

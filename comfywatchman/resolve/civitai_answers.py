@@ -38,6 +38,8 @@ class FileMetadata(msgspec.Struct, frozen=True):
     format: _Short | None = None
     size: _Short | None = None
     fp: _Short | None = None
+    quant_type: object = field(name="quantType", default=None)
+    """In lists only, as a text; the answer about one version leaves it out."""
 
 
 class CivitaiFile(msgspec.Struct, frozen=True):
@@ -68,6 +70,9 @@ class CivitaiFile(msgspec.Struct, frozen=True):
         """Return the property that a parameter of a download address chooses by."""
         if key == "type":
             return self.type
+        if key == "quantType":
+            quant = self.metadata.quant_type if self.metadata else None
+            return quant if isinstance(quant, str) else None
         return getattr(self.metadata, key, None) if self.metadata else None
 
 

@@ -20,9 +20,6 @@ from comfywatchman.resolve.civitai_places import CivitaiPlace, download_url, pag
 from comfywatchman.resolve.kinds import of_civitai
 from comfywatchman.resolve.published import Published
 
-_MOST_FILES = 200
-"""Files that one page stands for; a model with thousands of versions is not looked through."""
-
 
 class CivitaiPublisher:
     """Says what the addresses of the site stand for: a file, or the files of a version or a model.
@@ -90,7 +87,11 @@ def _of_version(version: CivitaiVersion, place: CivitaiPlace) -> list[Published]
             )
     else:
         files = _chosen(version, place)
-    return [published_of(version, file) for file in files] or [without_files(version)]
+    unseen = None
+    if version.unreadable and place.file is None:
+        unseen = "Not all files of this version could be read: another may have the same filename."
+    found = [replace(published_of(version, file), unseen=unseen) for file in files]
+    return found or [without_files(version)]
 
 
 def _chosen(version: CivitaiVersion, place: CivitaiPlace) -> list[CivitaiFile]:
@@ -105,19 +106,24 @@ def _chosen(version: CivitaiVersion, place: CivitaiPlace) -> list[CivitaiFile]:
 
 def _of_model(model: CivitaiModel) -> list[Published]:
     """Return the files of every version, newest first."""
+    unseen = not_whole(model)
     files: list[Published] = []
     for version in model.versions:
-        files += [published_of(version, file) for file in version.files]
-        if not version.files:
-            files.append(without_files(version))
-        if len(files) >= _MOST_FILES:
-            break
+        found = [published_of(version, file) for file in version.files]
+        files += found or [without_files(version)]
     if not files:
         raise SourceMissing(
             f"{HOST} has the model {said(model.name, 80)}, and no published version of it.",
             remedy="Its creator has withdrawn it; look for another source.",
         )
-    return files[:_MOST_FILES]
+    return files if unseen is None else [replace(facts, unseen=unseen) for facts in files]
+
+
+def not_whole(model: CivitaiModel) -> str | None:
+    """Say that a file of the same name may be in what was not read of a model, if so."""
+    if model.whole:
+        return None
+    return "Not all of its versions could be read: another may have the same filename."
 
 
 def _together(files: list[Published], place: CivitaiPlace) -> Published:
@@ -211,12 +217,32 @@ def _withdrawn(version: CivitaiVersion) -> str | None:
 
 def _notes(version: CivitaiVersion, file: CivitaiFile) -> list[str]:
     notes = [f"It is {_title(version)}, {said(of_civitai(version.model_type, file.type).why)}."]
-    if file.size_kb:
-        notes.append(f"{HOST} says that it has about {file.size_kb / 1024:.0f} MiB.")
+    described = _described(file)
+    if described:
+        notes.append(f"{HOST} says that it is {described}.")
+    size = _bytes(file.size_kb)
+    if size is not None:
+        notes.append(f"{HOST} says that it has about {_rounded(size)}.")
     pending = {"Pending", "Error"} & {file.pickle_scan, file.virus_scan}
     if pending:
         notes.append(f"{HOST} has not finished its scan of it.")
     return notes
+
+
+def _described(file: CivitaiFile) -> str:
+    """Return what tells one file of a version from another of the same name."""
+    told = file.metadata
+    if told is None:
+        return ""
+    words = [told.format, told.size, told.fp, told.quant_type]
+    return ", ".join(said(word, 40) for word in words if word and isinstance(word, str))
+
+
+def _rounded(size: int) -> str:
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor:
+            return f"{size / factor:.{0 if size >= 10 * factor else 1}f} {unit}"
+    return f"{size} bytes"
 
 
 def _title(version: CivitaiVersion) -> str:

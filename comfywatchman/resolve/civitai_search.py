@@ -18,7 +18,12 @@ from comfywatchman.domain.files import ShortHash
 from comfywatchman.resolve.asking import said
 from comfywatchman.resolve.civitai import Civitai
 from comfywatchman.resolve.civitai_answers import HOST, CivitaiFile, CivitaiModel, CivitaiVersion
-from comfywatchman.resolve.civitai_facts import CivitaiPublisher, obstacle, published_of
+from comfywatchman.resolve.civitai_facts import (
+    CivitaiPublisher,
+    not_whole,
+    obstacle,
+    published_of,
+)
 from comfywatchman.resolve.civitai_names import (
     is_generated,
     is_model_of,
@@ -28,18 +33,26 @@ from comfywatchman.resolve.civitai_names import (
 )
 from comfywatchman.resolve.civitai_places import CivitaiPlace, page_url
 from comfywatchman.resolve.hashes import every_hash
-from comfywatchman.resolve.judging import Claim, Findings, judged, meant, searched, suggested
+from comfywatchman.resolve.judging import (
+    MOST_OFFERS,
+    Claim,
+    Findings,
+    by_address,
+    few,
+    judged,
+    meant,
+    searched,
+    suggested,
+)
 from comfywatchman.resolve.kinds import OLD_TYPES
 from comfywatchman.resolve.offers import Offers
 from comfywatchman.resolve.published import Published
 from comfywatchman.resolve.urls import Endpoints
 
 MOST_PAGES = 3
-"""Pages of the best query; of the others only the first is looked at."""
+"""Pages of one query; of all but the best only the first, as long as the file was not seen."""
 _MOST_HASHES = 6
 _MOST_ADDRESSES = 8
-_MOST_OFFERS = 24
-"""Files of one name; some creators upload each version under the same."""
 _MOST_SUGGESTIONS = 5
 _MOST_ASIDE = 3
 """Files that are told although they are none of the wanted, for a person who wonders."""
@@ -68,7 +81,8 @@ class CivitaiBackend:
             findings.take(partial(self._by_hash, known, wanted))
         for url in wanted.urls[:_MOST_ADDRESSES]:
             findings.take(partial(self._by_address, url, wanted))
-        if not any(_settles(offer, wanted) for offer in findings.candidates):
+        settled = any(_settles(offer, wanted) for offer in findings.candidates)
+        if wanted.has_name and not settled:
             self._by_name(wanted, findings)
         return findings.offers()
 
@@ -82,7 +96,7 @@ class CivitaiBackend:
             searched(published_of(version, file), wanted, self.name, reason)
             for file in version.files
             if known.digits in file.digests.values()
-            and (len(known.digits) > _SHARED or file.name == wanted.filename)
+            and (len(known.digits) > _SHARED or file.name == wanted.filename or not wanted.has_name)
         ]
 
     def _by_address(self, url: str, wanted: Wanted) -> list[Candidate]:
@@ -92,8 +106,8 @@ class CivitaiBackend:
             return []  # the backend `workflow` tells of it
         if CivitaiPlace.from_url(address) is None:
             return []
-        claim = Claim(self.name, Grade.B, "The workflow gives this address.")
         facts = self._publisher.published(address)
+        claim = by_address(self.name, wanted)
         return [judged(one, wanted, claim) for one in meant(facts, wanted)]
 
     # -- by name
@@ -102,16 +116,15 @@ class CivitaiBackend:
         seen = _Seen()
         asked = queries(wanted.filename, wanted.folder)
         for number, query in enumerate(asked):
-            most = MOST_PAGES if number == 0 else 1
             try:
-                self._pages(query, wanted, seen, most)
+                self._pages(query, wanted, seen, best=number == 0)
             except WatchmanError as error:
                 findings.errors.append(error)
             # A generated name has the model's in it, an uploaded one can belong to any model.
             if seen.named(wanted.filename) and is_generated(wanted.filename):
                 break
         found = seen.named(wanted.filename)
-        for place in found[:_MOST_OFFERS]:
+        for place in few(found, lambda place: published_of(*place).sha256):
             findings.take(partial(_offer, place, wanted, seen, self.name))
         findings.candidates += _same_bytes(found, seen, wanted, self.name)
         if not found:
@@ -119,9 +132,10 @@ class CivitaiBackend:
             findings.errors += _withdrawn(seen, wanted)
             findings.errors += [_cut(asked)] if seen.cut else []
 
-    def _pages(self, query: str, wanted: Wanted, seen: _Seen, most: int) -> None:
+    def _pages(self, query: str, wanted: Wanted, seen: _Seen, *, best: bool) -> None:
+        """Read the pages of a query: one that has the file is read on, for a second one."""
         cursor: str | None = None
-        for _ in range(most):
+        for _ in range(MOST_PAGES):
             page = self._civitai.models(
                 query, types=OLD_TYPES.get(wanted.folder, ()), cursor=cursor
             )
@@ -129,7 +143,7 @@ class CivitaiBackend:
                 seen.models.setdefault(model.id, (model, query))
             seen.cut = seen.cut or page.cut or page.unreadable > 0
             repeated, cursor = page.next_cursor == cursor, page.next_cursor
-            if cursor is None or repeated or seen.named(wanted.filename):
+            if cursor is None or repeated or not (best or seen.named(wanted.filename)):
                 break
         seen.more = seen.more or cursor is not None
 
@@ -167,14 +181,14 @@ def _offer(place: _Place, wanted: Wanted, seen: _Seen, backend: str) -> list[Can
     version, file = place
     model, query = seen.of(version)
     reason = f"{HOST} has exactly this filename; it was found by the words {query!a}."
-    offer = searched(published_of(version, file), wanted, backend, reason)
-    if not model.whole and offer.grade is Grade.D:
-        why = "Not all of its versions could be read, so that another may have the same filename."
-        return [replace(offer, grade=Grade.E, evidence=(*offer.evidence, why))]
-    if seen.more or seen.cut:
-        limits = f"The search finds more than the {len(seen.models)} models that were looked at."
-        return [replace(offer, evidence=(*offer.evidence, limits))]
-    return [offer]
+    unseen = not_whole(model)
+    if unseen is None and (seen.more or seen.cut):
+        unseen = (
+            f"The search finds more than the {len(seen.models)} models that were looked at: "
+            "another may have a file of the same name."
+        )
+    facts = replace(published_of(version, file), unseen=unseen)
+    return [searched(facts, wanted, backend, reason)]
 
 
 def _same_bytes(
@@ -198,7 +212,7 @@ def _others(seen: _Seen, wanted: Wanted, backend: str) -> list[Candidate]:
         claim = Claim(backend, Grade.E, f"{HOST} has nearly this filename.")
         return [
             judged(facts, wanted, claim)
-            for facts in nearly[:_MOST_OFFERS]
+            for facts in nearly[:MOST_OFFERS]
             if not wanted.sha256 or facts.sha256 in {None, *wanted.sha256}
         ]
     return [

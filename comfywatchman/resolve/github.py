@@ -200,7 +200,7 @@ class GitHubBackend:
             if asset is not None:
                 found[asset.repo, asset.tag] = None
         for known in self._known:
-            if known.folder == wanted.folder:
+            if known.folder == wanted.folder and wanted.has_name:
                 found.setdefault((known.repo, known.tag), known.folder)
         return [(*place, folder) for place, folder in found.items()]
 

@@ -39,6 +39,12 @@ def told_hashes(wanted: Wanted) -> tuple[list[ShortHash], list[HashInvalid]]:
     return _read([(told.digits, told.kind) for told in wanted.short_hashes])
 
 
+def has_broken_sum(wanted: Wanted) -> bool:
+    """Say whether a workflow states a SHA-256 that is none: the bytes are known, only not to us."""
+    sums = [told for told in wanted.short_hashes if told.kind == "SHA256"]
+    return any(_read([(told.digits, told.kind)])[1] for told in sums)
+
+
 def every_hash(wanted: Wanted) -> tuple[list[ShortHash], list[HashInvalid]]:
     """Return the wanted hashes and what texts say, the proofs first, and what of it is no hash."""
     sums, wrong = _read([(sha256, "SHA256") for sha256 in wanted.sha256])

@@ -24,12 +24,15 @@ from comfywatchman.domain.errors import (
 )
 from comfywatchman.domain.files import sha256_or_none
 from comfywatchman.resolve.asking import MANY_BYTES, Answer, Ask, Kind, said, unable
+from comfywatchman.resolve.hub_token import WithToken
 from comfywatchman.resolve.reading import Json, each, read_json
 from comfywatchman.resolve.urls import HUGGINGFACE, Endpoints
 
 HOST = "Hugging Face"
 PAGE_OF_REPOSITORIES = 100
 MOST_LIST_PAGES = 2
+MORE_LIST_PAGES = 3
+"""Further pages of a list that has the wanted file: a second one may be behind it."""
 MOST_TREE_PAGES = 10
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -95,21 +98,31 @@ class Leaf:
     """The hub's scan found harmful code."""
 
 
+Promising = Callable[[Repository], bool]
+"""Says of a repository whether it has what is looked for."""
+
+
+def nothing(_repository: Repository) -> bool:
+    return False
+
+
 class HubListing:
     """Asks for lists; follows their pages as far as they are worth it."""
 
     def __init__(self, ask: Ask, endpoints: Endpoints) -> None:
-        self._ask = ask
+        self._ask = ask if isinstance(ask, WithToken) else WithToken(ask)
         self._endpoints = endpoints
 
-    def of_account(self, account: str) -> Listing:
+    def of_account(self, account: str, promising: Promising = nothing) -> Listing:
         """Return the repositories of an account, the most downloaded first.
+
+        A list with something *promising* in it is read further than others.
 
         Raises:
             WrongAnswer: among them are repositories of somebody else.
             WatchmanError: see `refusal`.
         """
-        listing = self._list([("author", account)], MOST_LIST_PAGES)
+        listing = self._list([("author", account)], MOST_LIST_PAGES, promising)
         for repository in listing.repositories:
             if repository.id.partition("/")[0].lower() != account.lower():
                 raise WrongAnswer(
@@ -121,13 +134,15 @@ class HubListing:
                 )
         return listing
 
-    def called(self, words: str) -> Listing:
+    def called(self, words: str, promising: Promising = nothing) -> Listing:
         """Return repositories whose id contains *words*, the most downloaded first.
+
+        A list with something *promising* in it is read further than others.
 
         Raises:
             WatchmanError: see `refusal`.
         """
-        return self._list([("search", words)], 1, limit=20)
+        return self._list([("search", words)], 1, promising, limit=20)
 
     def files(
         self,
@@ -163,12 +178,21 @@ class HubListing:
                     leaves.append(_leaf(row))
 
         whole = self._pages(
-            f"/api/models/{place}", asked, MOST_TREE_PAGES, read, kind="metadata", what=repo
+            f"/api/models/{place}",
+            asked,
+            lambda: MOST_TREE_PAGES,
+            read,
+            kind="metadata",
+            what=repo,
         )
         return leaves, whole
 
     def _list(
-        self, asked: list[tuple[str, str]], most: int, limit: int = PAGE_OF_REPOSITORIES
+        self,
+        asked: list[tuple[str, str]],
+        most: int,
+        promising: Promising,
+        limit: int = PAGE_OF_REPOSITORIES,
     ) -> Listing:
         found: list[Repository] = []
         unreadable = 0
@@ -180,22 +204,31 @@ class HubListing:
             found.extend(map(_repository, rows))
 
         parameters = [*asked, ("sort", "downloads"), ("full", "true"), ("limit", str(limit))]
-        whole = self._pages("/api/models", parameters, most, read, kind="search", what=asked[0][1])
+
+        def pages() -> int:
+            return most + MORE_LIST_PAGES if any(map(promising, found)) else most
+
+        whole = self._pages("/api/models", parameters, pages, read, kind="search", what=asked[0][1])
         return Listing(tuple(found), cut=not whole or unreadable > 0)
 
     def _pages(
         self,
         path: str,
         asked: list[tuple[str, str]],
-        most: int,
+        most: Callable[[], int],
         read: Callable[[Json], None],
         *,
         kind: Kind,
         what: str,
     ) -> bool:
-        """Hand the pages to *read*, at most so many, and say whether these were all."""
+        """Hand the pages to *read*, at most so many, and say whether these were all.
+
+        *most* is asked anew after each page.
+        """
         cursor: str | None = None
-        for _ in range(most):
+        number = 0
+        while True:
+            number += 1
             query = urlencode([*asked, ("cursor", cursor)] if cursor else asked)
             answer = self._get(f"{path}?{query}" if query else path, kind, what)
             json = read_json(answer, HOST)
@@ -210,31 +243,18 @@ class HubListing:
             last, cursor = cursor, _cursor(answer)
             if cursor is None:
                 return True
-            if cursor == last:
+            if cursor == last or number >= most():
                 return False
-        return False
 
     def _get(self, path: str, kind: Kind, what: str) -> Answer:
         url = self._endpoints.ask_at(HUGGINGFACE + path)
-        answer = self._once(url, kind, authenticate=True)
-        if answer.status == 401 and "credentials" in _message(answer).lower():
-            # A bad token makes even what is public a 401: ask again without it.
-            answer = self._once(url, kind, authenticate=False)
+        answer = self._ask(
+            "GET", url, headers=_HEADERS, follow="same-host", limit=MANY_BYTES, kind=kind
+        )
         wrong = refusal(answer, what)
         if wrong is not None:
             raise wrong
         return answer
-
-    def _once(self, url: str, kind: Kind, *, authenticate: bool) -> Answer:
-        return self._ask(
-            "GET",
-            url,
-            headers=_HEADERS,
-            follow="same-host",
-            authenticate=authenticate,
-            limit=MANY_BYTES,
-            kind=kind,
-        )
 
 
 def refusal(answer: Answer, what: str) -> WatchmanError | None:

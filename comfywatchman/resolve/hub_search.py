@@ -16,9 +16,9 @@ from urllib.parse import unquote, urlsplit
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
 from comfywatchman.domain.errors import NothingFound, UnsafeFile, UrlRefused, WatchmanError
 from comfywatchman.resolve.civitai_names import is_generated, is_generic
-from comfywatchman.resolve.hub_listing import HOST, HubListing, Leaf, Listing
+from comfywatchman.resolve.hub_listing import HOST, HubListing, Leaf, Listing, Repository
 from comfywatchman.resolve.hub_names import is_sibling, searches
-from comfywatchman.resolve.judging import Findings, searched, suggested
+from comfywatchman.resolve.judging import Findings, few, searched, suggested
 from comfywatchman.resolve.kinds import of_path
 from comfywatchman.resolve.offers import Offers
 from comfywatchman.resolve.published import Published, Publisher
@@ -40,6 +40,8 @@ class _Hit:
     gated: bool
     """Whether it has to be asked what the file needs; a tree does not tell."""
     reason: str
+    unseen: str | None = None
+    """See `Published.unseen`."""
 
     @property
     def file(self) -> HubFile:
@@ -76,7 +78,7 @@ class HuggingFaceBackend:
         findings = Findings()
         for repo in self._named(wanted)[:_MOST_NAMED]:
             self._in_repository(repo, wanted, findings)
-        if not any(offer.grade is Grade.A for offer in findings.candidates):
+        if wanted.has_name and not any(o.grade is Grade.A for o in findings.candidates):
             self._look(wanted, findings)
         return findings.offers()
 
@@ -100,7 +102,7 @@ class HuggingFaceBackend:
     def _in_repository(self, repo: str, wanted: Wanted, findings: Findings) -> None:
         """Offer the files of the wanted name or bytes in a repository that a workflow names."""
         try:
-            leaves, _ = self._listing.files(repo, "", deep=True, scanned=_may_hold_code(wanted))
+            leaves, whole = self._listing.files(repo, "", deep=True, scanned=_may_hold_code(wanted))
         except WatchmanError as error:
             findings.errors.append(error)
             return
@@ -110,32 +112,36 @@ class HuggingFaceBackend:
             for leaf in leaves
             if _named_so(leaf.path, wanted) or (leaf.sha256 and leaf.sha256 in wanted.sha256)
         ]
-        for leaf in found[:_MOST_HITS]:
-            hit = _Hit(repo, leaf.path, True, reason)
+        unseen = None if whole else f"{repo} has more files than were read."
+        for leaf in few(found, lambda leaf: leaf.sha256):
+            hit = _Hit(repo, leaf.path, True, reason, unseen)
             findings.take(partial(self._offer, hit, leaf, wanted))
 
     def _look(self, wanted: Wanted, findings: Findings) -> None:
         seen = _Seen()
         for account in accounts_for(wanted.filename):
-            self._list(partial(self._of_account, account), wanted, seen, findings)
+            self._list(partial(self._of_account, account, wanted), wanted, seen, findings)
         if not is_generic(wanted.filename) and not is_generated(wanted.filename):
             for words in searches(wanted.filename):
-                self._list(partial(self._called, words), wanted, seen, findings)
+                self._list(partial(self._called, words, wanted), wanted, seen, findings)
         asked = {offer.url for offer in findings.candidates}
         hits = [hit for hit in seen.hits.values() if hit.file.url not in asked]
         likely = _likely(hits, wanted)
-        self._offers(likely, wanted, findings)
+        unseen = _unseen(likely, seen, wanted)
+        self._offers([replace(hit, unseen=unseen) for hit in likely], wanted, findings)
         if not findings.candidates and not seen.hits:
             self._suggest(seen, wanted, findings)
         findings.errors += _left_out(hits, likely, wanted)
         if seen.cut and not findings.candidates:
             findings.errors.append(_not_everything(wanted))
 
-    def _of_account(self, account: Account) -> tuple[Listing, str]:
-        return self._listing.of_account(account.name), f"its account is known: {account.why}"
+    def _of_account(self, account: Account, wanted: Wanted) -> tuple[Listing, str]:
+        listing = self._listing.of_account(account.name, partial(_has, wanted))
+        return listing, f"its account is known: {account.why}"
 
-    def _called(self, words: str) -> tuple[Listing, str]:
-        return self._listing.called(words), f"it was found by the words {words!a}."
+    def _called(self, words: str, wanted: Wanted) -> tuple[Listing, str]:
+        listing = self._listing.called(words, partial(_has, wanted))
+        return listing, f"it was found by the words {words!a}."
 
     def _list(
         self, ask: partial[tuple[Listing, str]], wanted: Wanted, seen: _Seen, findings: Findings
@@ -175,7 +181,7 @@ class HuggingFaceBackend:
     def _asked(self, hit: _Hit, wanted: Wanted) -> list[Candidate]:
         """Offer a file that the list of its directory, which may be long, did not come to."""
         facts = self._publisher.published(hit.file.url)
-        known = replace(facts, belongs=of_path(hit.repo, hit.path))
+        known = replace(facts, belongs=of_path(hit.repo, hit.path), unseen=hit.unseen)
         return [searched(known, wanted, self.name, hit.reason)]
 
     def _offer(self, hit: _Hit, leaf: Leaf, wanted: Wanted) -> list[Candidate]:
@@ -190,6 +196,7 @@ class HuggingFaceBackend:
             sha256=leaf.sha256,
             page=file.page,
             belongs=of_path(hit.repo, hit.path),
+            unseen=hit.unseen,
         )
         if leaf.unsafe:
             trouble = UnsafeFile(
@@ -199,7 +206,9 @@ class HuggingFaceBackend:
             return replace(facts, trouble=trouble)
         if hit.gated:
             needed = self._publisher.published(file.url)
-            return replace(facts, needs=needed.needs, trouble=needed.trouble)
+            return replace(
+                facts, needs=needed.needs, trouble=needed.trouble, refused=needed.refused
+            )
         return facts
 
     def _suggest(self, seen: _Seen, wanted: Wanted, findings: Findings) -> None:
@@ -216,6 +225,22 @@ class HuggingFaceBackend:
 
 def _named_so(path: str, wanted: Wanted) -> bool:
     return path.rpartition("/")[2] == wanted.filename
+
+
+def _has(wanted: Wanted, repository: Repository) -> bool:
+    return any(_named_so(path, wanted) for path in repository.paths)
+
+
+def _unseen(likely: list[_Hit], seen: _Seen, wanted: Wanted) -> str | None:
+    """Say why there may be further files of the wanted name, if so."""
+    if len(likely) > _MOST_HITS:
+        return (
+            f"{HOST} has {len(likely)} files called {wanted.filename}, and {_MOST_HITS} of them "
+            "were looked at."
+        )
+    if seen.cut:
+        return f"{HOST} has longer lists than we read: another file may have this name."
+    return None
 
 
 def _may_hold_code(wanted: Wanted) -> bool:

@@ -19,6 +19,7 @@ from comfywatchman.domain.errors import (
 from comfywatchman.domain.files import sha256_or_none
 from comfywatchman.resolve.asking import Answer, Ask, is_page, size_or_none, unable
 from comfywatchman.resolve.hub_listing import HubListing
+from comfywatchman.resolve.hub_token import NEW_TOKEN, WithToken
 from comfywatchman.resolve.published import Published
 from comfywatchman.resolve.urls import Endpoints, HubFile
 
@@ -35,9 +36,9 @@ class HuggingFace:
     """
 
     def __init__(self, ask: Ask, endpoints: Endpoints) -> None:
-        self._ask = ask
+        self._ask = WithToken(ask)
         self._endpoints = endpoints
-        self._listing = HubListing(ask, endpoints)
+        self._listing = HubListing(self._ask, endpoints)
 
     def published(self, url: str) -> Published:
         """See `Publisher.published`."""
@@ -48,12 +49,11 @@ class HuggingFace:
                 remedy="Give the address of the file: …/resolve/main/FILE.",
             )
         asked = self._endpoints.ask_at(file.url)
-        answer = self._head(asked, authenticate=True)
-        if answer.status == 401 and "credentials" in _message(answer).lower():
-            # A bad token makes even a public file a 401: ask again without it.
-            answer = self._head(asked, authenticate=False)
-        facts = _read(answer, file, asked)
-        return facts if facts.trouble is None else self._with_hash(facts, file)
+        facts = _read(self._head(asked), file, asked)
+        if facts.trouble is not None:
+            facts = self._with_hash(facts, file)
+        # A gated file tells nothing of the token; the list of its directory does.
+        return _without_token(facts) if self._ask.refused else facts
 
     def _with_hash(self, facts: Published, file: HubFile) -> Published:
         """Add what the list of a gated repository tells to everybody.
@@ -70,12 +70,10 @@ class HuggingFace:
         leaf = next((leaf for leaf in leaves if leaf.path == file.path), None)
         return facts if leaf is None else replace(facts, size=leaf.size, sha256=leaf.sha256)
 
-    def _head(self, url: str, *, authenticate: bool) -> Answer:
+    def _head(self, url: str) -> Answer:
         """Ask, and follow a renamed repository as long as it stays on the same host."""
         for _ in range(_MOST_REDIRECTS):
-            answer = self._ask(
-                "HEAD", url, headers=_PLAIN, follow="none", authenticate=authenticate
-            )
+            answer = self._ask("HEAD", url, headers=_PLAIN)
             location = answer.headers.get("Location", "")
             if answer.status not in _REDIRECTS or _says_hash(answer):
                 return answer
@@ -161,6 +159,17 @@ def _gated(answer: Answer, file: HubFile) -> Published:
         page=file.page,
         trouble=LoginNeeded(cause, remedy=remedy).trouble(),
     )
+
+
+def _without_token(facts: Published) -> Published:
+    """Say that the token was refused; where one is needed, that is what stands in the way."""
+    refused = f"{_HOST} refuses the token that is set, so that it was asked without."
+    trouble = facts.trouble
+    if trouble is None:
+        return replace(facts, notes=(*facts.notes, refused))
+    remedy = f"Make a new token at {NEW_TOKEN} and set HF_TOKEN to it. {trouble.remedy}"
+    told = LoginNeeded(f"{trouble.cause} It refuses the token that is set.", remedy=remedy)
+    return replace(facts, trouble=told.trouble(), refused=True)
 
 
 def _refusal(answer: Answer, file: HubFile) -> WatchmanError:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
-from comfywatchman.domain.errors import NothingFound, UnsafeFile, WatchmanError, WrongAnswer
+from comfywatchman.domain.errors import (
+    NothingFound,
+    UnsafeFile,
+    UrlRefused,
+    WatchmanError,
+    WrongAnswer,
+)
 from comfywatchman.resolve.civitai_names import is_generic
-from comfywatchman.resolve.hashes import told_hashes
-from comfywatchman.resolve.offers import Offers
+from comfywatchman.resolve.civitai_places import CivitaiPlace
+from comfywatchman.resolve.hashes import has_broken_sum, told_hashes
+from comfywatchman.resolve.offers import Offers, mismatch_in
 from comfywatchman.resolve.published import Published
-from comfywatchman.resolve.urls import host_of
+from comfywatchman.resolve.urls import canonical, host_of
+
+T = TypeVar("T")
+
+MOST_OFFERS = 24
+"""Files of one name that are offered; some creators upload each version under the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,12 @@ class Claim:
     grade: Grade
     """What the offer is worth if the source publishes a hash and nobody wants a certain one."""
     reason: str
+
+
+def by_address(backend: str, wanted: Wanted) -> Claim:
+    """Return the claim of an address that is given for the file."""
+    reason = "You gave this address." if wanted.by_person else "The workflow gives this address."
+    return Claim(backend, Grade.B, reason)
 
 
 @dataclass(slots=True)
@@ -45,7 +64,7 @@ class Findings:
             WatchmanError: nothing was found, and a place could not be asked now.
         """
         passing = [error for error in self.errors if error.retryable]
-        if passing and not self.candidates:
+        if passing and not self.candidates and not any(map(mismatch_in, self.errors)):
             raise passing[0]
         offers = Offers().joined(self.candidates)
         for error in self.errors:
@@ -77,6 +96,7 @@ def judged(
         page=facts.page,
         size_about=facts.size_about,
         trouble=facts.trouble,
+        refused=facts.refused,
         hinted=_told(facts, wanted),
     )
 
@@ -101,7 +121,39 @@ def searched(facts: Published, wanted: Wanted, backend: str, reason: str) -> Can
             remedy=f"Look at {facts.page or facts.url}.",
         )
     certain = fits is True and facts.filename == wanted.filename and not is_generic(facts.filename)
+    otherwise = _named_otherwise(facts, wanted)
+    if otherwise is not None:
+        certain, facts = False, replace(facts, notes=(*facts.notes, otherwise))
     return judged(facts, wanted, Claim(backend, Grade.D if certain else Grade.E, reason))
+
+
+def _named_otherwise(facts: Published, wanted: Wanted) -> str | None:
+    """Say that the addresses of the workflows name other models of Civitai than this, if so.
+
+    Where one of them is gone, a file of the same name in another model is another file, most
+    likely.
+    """
+    here = CivitaiPlace.from_url(facts.page or facts.url)
+    if here is None:
+        return None
+    named = [place for url in wanted.urls if (place := _civitai(url)) is not None]
+    if not named or any(_same(place, here) for place in named):
+        return None
+    models = [f"model {p.model}" if p.model else f"version {p.version}" for p in named]
+    return f"The workflow names {' and '.join(dict.fromkeys(models))} there, and this is another."
+
+
+def _civitai(url: str) -> CivitaiPlace | None:
+    try:
+        return CivitaiPlace.from_url(canonical(url))
+    except UrlRefused:
+        return None  # the backend `workflow` tells of it
+
+
+def _same(named: CivitaiPlace, here: CivitaiPlace) -> bool:
+    if named.model is not None and here.model is not None:
+        return named.model == here.model
+    return named.version is not None and named.version == here.version
 
 
 def suggested(facts: Published, wanted: Wanted, backend: str, reason: str) -> Candidate:
@@ -132,10 +184,25 @@ def meant(facts: Published, wanted: Wanted) -> list[Published]:
     proven = [one for one in every if one.sha256 is not None and one.sha256 in wanted.sha256]
     named = [one for one in every if one.filename == wanted.filename]
     if proven or named:
-        return proven or named
+        return few(proven or named, lambda one: one.sha256)
     fitting = [one for one in every if one.belongs.fits(wanted.folder) is not False]
     newest = [one for one in fitting if one.page == fitting[0].page]
-    return newest or every[:1]
+    return few(newest, lambda one: one.sha256) or every[:1]
+
+
+def few(files: Sequence[T], sha256_of: Callable[[T], str | None]) -> list[T]:
+    """Return so many of *files* as a person can look at, in their order.
+
+    Those with other bytes than the ones before come first, so that what is left out hides no
+    contradiction.
+    """
+    if len(files) <= MOST_OFFERS:
+        return list(files)
+    first: dict[str | None, int] = {}
+    for number, file in enumerate(files):
+        first.setdefault(sha256_of(file), number)
+    kept = dict.fromkeys([*first.values(), *range(len(files))])
+    return [files[number] for number in sorted(list(kept)[:MOST_OFFERS])]
 
 
 def _grade(facts: Published, wanted: Wanted, claim: Claim, *, proven: bool) -> Grade:
@@ -143,10 +210,12 @@ def _grade(facts: Published, wanted: Wanted, claim: Claim, *, proven: bool) -> G
         return Grade.E
     if proven:
         return Grade.A
-    if facts.sha256 is None or _told(facts, wanted) is False:
+    if facts.sha256 is None or facts.unseen is not None or _told(facts, wanted) is False:
         return Grade.E
     if not facts.exact and facts.filename != wanted.filename:
         return Grade.E
+    if claim.grade is Grade.D and has_broken_sum(wanted):
+        return Grade.E  # somebody knew better what the bytes are than the name does
     return claim.grade
 
 
@@ -173,10 +242,12 @@ def _evidence(
     yield claim.reason
     yield from facts.notes
     yield from _about_hashes(facts, wanted, catalogued)
-    if facts.filename and facts.filename != wanted.filename:
+    if facts.filename and facts.filename != wanted.filename and wanted.has_name:
         yield f"There it is called {facts.filename}."
     if not facts.exact:
         yield "The address is that of the model's page and names no version."
+    if facts.unseen is not None and facts.sha256 not in wanted.sha256:
+        yield facts.unseen
     if facts.moved_to is not None:
         yield f"{host_of(facts.url)} sends us on to {facts.moved_to}."
     if facts.trouble is not None:
@@ -185,7 +256,10 @@ def _evidence(
 
 def _about_hashes(facts: Published, wanted: Wanted, catalogued: str | None) -> Iterable[str]:
     host = host_of(facts.url)
-    if facts.sha256 is not None and facts.sha256 in wanted.sha256:
+    if not facts.asked:
+        also = " that the workflow wants" if facts.sha256 in wanted.sha256 else ""
+        yield f"The catalog has its size and the SHA-256{also}; the bytes will prove it."
+    elif facts.sha256 is not None and facts.sha256 in wanted.sha256:
         yield f"{host} publishes the SHA-256 that the workflow wants."
     elif facts.sha256 is not None and facts.sha256 == catalogued:
         yield f"{host} publishes the SHA-256 that the catalog has."
@@ -196,7 +270,9 @@ def _about_hashes(facts: Published, wanted: Wanted, catalogued: str | None) -> I
     elif facts.trouble is None:
         yield f"{host} publishes no SHA-256."
     hashes = facts.hashes
-    good, _ = told_hashes(wanted)
+    good, bad = told_hashes(wanted)
+    for error in bad:
+        yield f"What the workflow says of its bytes: {error.cause}"
     for told in good:
         here = hashes.get(told.kind)
         if here == told.digits:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
+from comfywatchman.domain.files import MODEL_SUFFIXES
 from comfywatchman.resolve.catalog import CatalogSource, Places
-from comfywatchman.resolve.judging import Claim, Findings, judged, meant
+from comfywatchman.resolve.civitai_places import CivitaiPlace, page_url
+from comfywatchman.resolve.judging import Claim, Findings, by_address, judged, meant
 from comfywatchman.resolve.offers import Offers
 from comfywatchman.resolve.published import Published, Publisher
 from comfywatchman.resolve.urls import Endpoints, filename_of
@@ -31,7 +34,7 @@ class WorkflowBackend:
 
     def search(self, wanted: Wanted) -> Offers:
         """See `SearchBackend.search`."""
-        claim = Claim(self.name, Grade.B, "The workflow gives this address.")
+        claim = by_address(self.name, wanted)
         return collected(
             list(dict.fromkeys(wanted.urls)),
             lambda url: self._offers(url, wanted, claim),
@@ -39,7 +42,19 @@ class WorkflowBackend:
 
     def _offers(self, url: str, wanted: Wanted, claim: Claim) -> list[Candidate]:
         facts = self._publisher.published(self._endpoints.canonical(url))
-        return [judged(one, wanted, claim) for one in meant(facts, wanted)]
+        unseen = _left_out(wanted)
+        return [
+            judged(replace(one, unseen=one.unseen or unseen), wanted, claim)
+            for one in meant(facts, wanted)
+        ]
+
+
+def _left_out(wanted: Wanted) -> str | None:
+    """Say that the workflows give more addresses than are asked, if so."""
+    count = len(set(wanted.urls))
+    if count <= _MOST_PLACES:
+        return None
+    return f"The workflows give {count} addresses for it, and {_MOST_PLACES} of them were asked."
 
 
 class CatalogBackend:
@@ -69,10 +84,10 @@ class CatalogBackend:
             for source in self._catalog.with_sha256(sha256):
                 reason = "The catalog knows this place by the wanted SHA-256."
                 claims.setdefault(source.url, (source, Claim(self.name, Grade.C, reason)))
-        for source in self._catalog.sources(wanted.folder, wanted.name):
+        for source in self._named(wanted):
             reason = f"The catalog knows {wanted.folder}/{wanted.name} from here."
             claims.setdefault(source.url, (source, Claim(self.name, Grade.C, reason)))
-        if not claims and "/" in wanted.name:
+        if not claims and "/" in wanted.name and wanted.has_name:
             for source in self._catalog.sources(wanted.folder, wanted.filename):
                 reason = (
                     f"The catalog knows {wanted.folder}/{wanted.filename}, without the subfolder."
@@ -80,17 +95,37 @@ class CatalogBackend:
                 claims.setdefault(source.url, (source, Claim(self.name, Grade.E, reason)))
         return list(claims.values())
 
+    def _named(self, wanted: Wanted) -> tuple[CatalogSource, ...]:
+        return self._catalog.sources(wanted.folder, wanted.name) if wanted.has_name else ()
+
     def _offers(self, source: CatalogSource, wanted: Wanted, claim: Claim) -> list[Candidate]:
         if source.sha256 is not None and source.size is not None:
             # Everything a request could tell is known, and the bytes will prove it.
             facts = Published(
-                source.url, filename_of(source.url), size=source.size, sha256=source.sha256
+                source.url,
+                _file_in(source.url),
+                size=source.size,
+                sha256=source.sha256,
+                page=_page_of(source.url),
+                asked=False,
             )
             return [judged(facts, wanted, claim, catalogued=source.sha256)]
         facts = self._publisher.published(source.url)
         return [
             judged(one, wanted, claim, catalogued=source.sha256) for one in meant(facts, wanted)
         ]
+
+
+def _file_in(url: str) -> str:
+    """Return the name of the file in an address; empty where it ends with a number or a word."""
+    name = filename_of(url)
+    return name if PurePosixPath(name).suffix.lower() in MODEL_SUFFIXES else ""
+
+
+def _page_of(url: str) -> str | None:
+    """Return where a person can read about a file of Civitai, whose address is a download."""
+    place = CivitaiPlace.from_url(url)
+    return None if place is None else page_url(place.front, place.model, place.version)
 
 
 def collected(places: list[Place], offers: Callable[[Place], list[Candidate]]) -> Offers:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
-from comfywatchman.domain.candidates import Candidate, Grade
-from comfywatchman.domain.errors import Offline, Trouble, WatchmanError
+from comfywatchman.domain.candidates import Candidate, Grade, Mismatch
+from comfywatchman.domain.errors import Offline, Trouble, WatchmanError, WrongAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Offers(Sequence[Candidate]):
     """False where a place could not be asked now, so that asking again may tell more."""
     retry_after: float | None = None
     """Seconds that the most patient of them asked us to wait, where one did."""
+    mismatches: tuple[Mismatch, ...] = ()
+    """Answers about something else than was asked."""
 
     @overload
     def __getitem__(self, index: int) -> Candidate: ...
@@ -39,25 +41,34 @@ class Offers(Sequence[Candidate]):
     def with_error(self, error: WatchmanError) -> Offers:
         """Return the same offers and the trouble of a place that gave none."""
         waits = [wait for wait in (self.retry_after, error.retry_after) if wait is not None]
-        return Offers(
-            self.candidates,
-            (*self.troubles, error.trouble()),
-            self.complete and not error.retryable and not isinstance(error, Offline),
-            max(waits, default=None),
+        return replace(
+            self,
+            troubles=(*self.troubles, error.trouble()),
+            complete=self.complete and not error.retryable and not isinstance(error, Offline),
+            retry_after=max(waits, default=None),
+            mismatches=(*self.mismatches, *mismatch_in(error)),
         )
 
     def joined(self, answer: Sequence[Candidate]) -> Offers:
         """Return these offers and those of one more backend, each place once."""
         candidates = tuple(_each_place_once((*self.candidates, *answer)))
         if not isinstance(answer, Offers):
-            return Offers(candidates, self.troubles, self.complete, self.retry_after)
+            return replace(self, candidates=candidates)
         waits = [wait for wait in (self.retry_after, answer.retry_after) if wait is not None]
         return Offers(
             candidates,
             tuple(dict.fromkeys((*self.troubles, *answer.troubles))),
             self.complete and answer.complete,
             max(waits, default=None),
+            tuple(dict.fromkeys((*self.mismatches, *answer.mismatches))),
         )
+
+
+def mismatch_in(error: WatchmanError) -> tuple[Mismatch, ...]:
+    """Return what *error* says about an answer to another question, if it says so."""
+    if not isinstance(error, WrongAnswer) or error.requested is None:
+        return ()
+    return (Mismatch(error.requested, error.returned, error.trouble()),)
 
 
 _GRADES = list(Grade)

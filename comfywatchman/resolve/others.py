@@ -13,11 +13,15 @@ from comfywatchman.domain.errors import SettingsInvalid, UrlRefused, WatchmanErr
 from comfywatchman.domain.files import sha256_or_none
 from comfywatchman.resolve.asking import said
 from comfywatchman.resolve.backend import KNOWN_PLACES, SearchBackend
+from comfywatchman.resolve.guarding import Guarded
 from comfywatchman.resolve.offers import Offers
+from comfywatchman.resolve.simple import SearchBackend as SimpleBackend
+from comfywatchman.resolve.simple import Simple
 from comfywatchman.resolve.urls import canonical
 
 GROUP = "comfywatchman.backends"
-"""Each entry point names something that, called without arguments, gives a `SearchBackend`."""
+"""Each entry point names something that, called without arguments, gives a `SearchBackend`, of this
+room or of the Python API (`resolve.simple`)."""
 FACTORY = "backend"
 """What such a function is called in a file."""
 
@@ -59,26 +63,49 @@ def other_backend(name: str) -> SearchBackend:
         raise
     except Exception as error:
         raise _invalid(name, f"{type(error).__name__}: {said(error)}") from error
+    return guarded(found, name, own)
+
+
+def guarded(backend: SearchBackend | SimpleBackend, called: str, own: str) -> SearchBackend:
+    """Return somebody's *backend*, of either kind, as one whose mistakes end only its own answer.
+
+    Args:
+        backend: as it was made, or handed to us.
+        called: how messages call it.
+        own: its name.
+
+    Raises:
+        SettingsInvalid: that name is none.
+    """
     if own in KNOWN_PLACES or not own.isidentifier() or own != own.lower():
-        raise _invalid(name, f"its name {said(own, 40)!a} is ours, or no word in lower case")
-    return Foreign(found, own)
+        raise _invalid(called, f"its name {said(own, 40)!a} is ours, or no word in lower case")
+    ours = Simple(backend) if isinstance(backend, SimpleBackend) else backend
+    return Guarded(Foreign(ours, own))
 
 
-def _of_package(name: str) -> SearchBackend:
+def settings_name(name: str, written: Sequence[str]) -> str:
+    """Return how ``search_backends`` has the backend *name*: that of a file by its path."""
+    for each in written:
+        if each.endswith(".py") and each != name and other_backend(each).name == name:
+            return each
+    return name
+
+
+def _of_package(name: str) -> SearchBackend | SimpleBackend:
     for point in entry_points(group=GROUP, name=name):
-        found: SearchBackend = point.load()()
+        found: SearchBackend | SimpleBackend = point.load()()
         return found
     raise _invalid(name, f"no installed package has an entry point of that name in {GROUP}")
 
 
-def _of_file(path: Path) -> SearchBackend:
+def _of_file(path: Path) -> SearchBackend | SimpleBackend:
     file = path.expanduser()
     spec = importlib.util.spec_from_file_location(f"comfywatchman_backend_{file.stem}", file)
     if spec is None or spec.loader is None or not file.is_file():
         raise _invalid(str(path), "there is no such file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: SearchBackend = getattr(module, FACTORY)()
+    found: SearchBackend | SimpleBackend = getattr(module, FACTORY)()
     return found
 
 

@@ -30,6 +30,8 @@ class Published:
     """Where a person can read about the file."""
     trouble: Trouble | None = None
     """Why the file cannot be had now: the reason behind *needs*, or that nobody is given it."""
+    refused: bool = False
+    """The source refused the token that is set, and wants one."""
     moved_to: str | None = None
     """The path that answered, where the source sent us to another one on its own host."""
     size_about: int | None = None
@@ -41,6 +43,11 @@ class Published:
     """Sentences for a person."""
     exact: bool = True
     """False where the address is that of a page which has newer and older files."""
+    asked: bool = True
+    """False where the facts are those of a catalog, and nobody asked the source."""
+    unseen: str | None = None
+    """Why there may be another file of this name that was not looked at, as a sentence: then the
+    name alone chooses nothing."""
     others: tuple[Published, ...] = ()
     """Further files that the same address stands for; each without others of its own."""
 
@@ -50,6 +57,10 @@ class Published:
         if self.sha256 is None:
             return self.digests
         return {**self.digests, "SHA256": self.sha256, "AutoV2": self.sha256[:10]}
+
+
+_MOST_OTHERS = 100
+"""Files of one address that are remembered; a page with thousands is read again."""
 
 
 class Publisher(Protocol):
@@ -109,7 +120,7 @@ class Remembering:
         if known is not None and now - known[0] < self._lifetime:
             return known[1]
         facts = self._publisher.published(url)
-        if facts.trouble is None:
+        if facts.trouble is None and len(facts.others) <= _MOST_OTHERS:
             while len(self._facts) >= self._limit:
                 del self._facts[next(iter(self._facts))]
             self._facts.pop(url, None)  # a new entry goes to the end: the oldest leave first

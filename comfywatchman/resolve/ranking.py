@@ -156,7 +156,8 @@ def _free(candidate: Candidate, tokens: Collection[str]) -> bool:
     """Say whether nobody has to do anything before it can be fetched."""
     if candidate.needs is None:
         return candidate.trouble is None
-    return candidate.needs == "login" and host_of(candidate.url) in tokens
+    logged_in = host_of(candidate.url) in tokens and not candidate.refused
+    return candidate.needs == "login" and logged_in
 
 
 def _against_its_name(

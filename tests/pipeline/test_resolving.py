@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from comfywatchman.pipeline.patience import Patience
 from comfywatchman.pipeline.resolving import Resolver
 from comfywatchman.pipeline.sweeping import found_model
 from comfywatchman.resolve.ranking import Auto
-from comfywatchman.state import choices
+from comfywatchman.state import choices, jobs
 from tests.pipeline.office import Office, put_model
 from tests.state.rows import HASH, OTHER_HASH, analysis, finding, says, stamp
 
@@ -62,7 +63,9 @@ def resolve(
     attempts: int = 0,
 ) -> Outcome:
     office.desk.submit([ResolveReference(folder, name)])
-    row = replace(office.take("resolve"), attempts=attempts)
+    taken = office.keeper.write(lambda c: jobs.claim(c, "resolve", time.time()))
+    assert taken is not None
+    row = replace(taken, attempts=attempts)
     resolver = Resolver(
         shelves,
         folders,
@@ -256,6 +259,16 @@ def test_hashes_that_texts_give_are_handed_over(office: Office, folders: Folders
     assert shelf.asked[0].short_hashes == told
 
 
+def test_a_declared_hash_that_is_no_sha256_is_handed_over(office: Office, folders: Folders) -> None:
+    row = finding("x.safetensors", declared=(replace(says(), stated="0123456789"),))
+    office.happens(WorkflowAnalyzed(analysis(A, row), 0.1, stamp=stamp()))
+    shelf = Shelf()
+
+    resolve(office, folders, shelf)
+
+    assert shelf.asked[0].short_hashes == (ShortHash("AutoV2", "0123456789"),)
+
+
 def test_offline_is_told_and_not_tried_again_and_again(office: Office, folders: Folders) -> None:
     shelf = Shelf(error=Offline("Offline: not asked is GET x.", remedy="Go on without."))
 
@@ -276,3 +289,50 @@ def test_what_only_its_name_speaks_for_is_not_chosen_while_somebody_was_not_aske
     outcome = resolve(office, folders, Shelf([by_name], name="civitai"), offline)
 
     assert not [event for event in outcome.events if isinstance(event, ReferenceResolved)]
+
+
+@dataclass
+class Slow(Shelf):
+    """A backend during whose answers further workflows are read."""
+
+    meanwhile: list[str] = field(default_factory=list)
+    """The address that each of them gives."""
+    office: Office | None = None
+
+    def search(self, wanted: Wanted) -> Sequence[Candidate]:
+        self.asked.append(wanted)
+        if self.meanwhile and self.office is not None:
+            saying(self.office, self.meanwhile.pop(0))
+        sums = {"https://hub.example/x": HASH, "https://hub.example/y": OTHER_HASH}
+        return [replace(PROVEN, url=url, sha256=sums[url]) for url in wanted.urls if url in sums]
+
+
+def saying(office: Office, url: str) -> None:
+    """A workflow is read that gives *url* for the model."""
+    row = finding("x.safetensors", declared=(says(url),))
+    path = Path(f"/wf/{url.rpartition('/')[2]}.json")
+    office.happens(WorkflowAnalyzed(analysis(path, row), 0.1, stamp=stamp()))
+
+
+def test_an_address_that_comes_while_places_are_asked_is_looked_at_too(
+    office: Office, folders: Folders
+) -> None:
+    saying(office, "https://hub.example/x")
+    shelf = Slow(meanwhile=["https://hub.example/y"], office=office)
+
+    (event,) = resolve(office, folders, shelf).events
+
+    assert isinstance(event, ReferenceAmbiguous)
+    assert {offer.sha256 for offer in event.candidates} == {HASH, OTHER_HASH}
+    assert len(shelf.asked) == 2
+
+
+def test_what_goes_on_changing_is_looked_for_again_later(office: Office, folders: Folders) -> None:
+    saying(office, "https://hub.example/x")
+    shelf = Slow(meanwhile=[f"https://hub.example/{n}" for n in range(99)], office=office)
+
+    outcome = resolve(office, folders, shelf)
+
+    assert outcome.events == ()
+    assert outcome.retry_in is not None
+    assert len(shelf.asked) < 9

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pytest
 
 from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.files import ShortHash
+from comfywatchman.resolve.asking import MANY_BYTES
 from comfywatchman.resolve.civitai import Civitai
 from comfywatchman.resolve.civitai_facts import CivitaiPublisher
 from comfywatchman.resolve.known import WorkflowBackend
@@ -224,6 +226,57 @@ def test_a_page_without_a_version_does_not_say_which_file_of_another_name() -> N
 
     assert (one(offers).grade, one(offers).filename) == ("E", "new.pt")
     assert any("names no version" in text for text in one(offers).evidence)
+
+
+PAGE = Wanted("loras", NAME, ("https://civitai.com/models/7",))
+
+
+def of_5000_versions(*named: tuple[int, str]) -> dict[str, object]:
+    """A model's page where the versions with these numbers have a file of the wanted name."""
+    sums = dict(named)
+    versions = [
+        a_version(n, a_file(NAME if n in sums else f"f{n}.pt", n, sha256=sums.get(n, f"{n:064x}")))
+        for n in range(5000, 0, -1)
+    ]
+    return {"/api/v1/models/7": a_model(7, "Detail", *versions)}
+
+
+def test_a_file_is_found_in_any_of_thousands_of_versions() -> None:
+    offers, _ = addressed(of_5000_versions((4000, ONE)), PAGE)
+
+    assert (one(offers).grade, one(offers).sha256) == ("B", ONE)
+
+
+def test_one_name_in_two_of_thousands_of_versions_is_a_question() -> None:
+    offers, _ = addressed(of_5000_versions((4990, ONE), (3000, OTHER)), PAGE)
+    resolution = choose(offers, PAGE)
+
+    assert {offer.sha256 for offer in offers} == {ONE, OTHER}
+    assert resolution.chosen == ()
+
+
+def test_a_file_of_a_page_that_was_not_read_to_its_end_is_left_to_a_person() -> None:
+    """Of five thousand versions not all fit into an answer; another may have the same name."""
+    whole = of_5000_versions((4990, ONE))
+    cut = json.dumps(whole["/api/v1/models/7"]).encode() + b" " * MANY_BYTES
+
+    offers, _ = addressed({"/api/v1/models/7": cut}, PAGE)
+
+    assert one(offers).grade == "E"
+    assert any("Not all of its versions" in text for text in one(offers).evidence)
+    assert choose(offers, PAGE).chosen == ()
+
+
+def test_a_version_with_an_unreadable_file_is_left_to_a_person() -> None:
+    record = a_version(34, a_file(NAME, 5, sha256=ONE), {"id": "none", "name": NAME})
+    by_version = Wanted("loras", NAME, (f"{DOWNLOAD}/34",))
+    by_file = Wanted("loras", NAME, (f"{DOWNLOAD}/34?fileId=5",))
+
+    offers, _ = addressed({VERSION: record}, by_version)
+    exact, _ = addressed({VERSION: record}, by_file)
+
+    assert one(offers).grade == "E"
+    assert one(exact).grade == "B"
 
 
 def test_an_archived_version_does_not_vanish() -> None:

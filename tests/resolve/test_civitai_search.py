@@ -10,6 +10,7 @@ from comfywatchman.domain.candidates import Grade, Resolution, Wanted
 from comfywatchman.domain.errors import SourceUnavailable
 from comfywatchman.domain.files import ShortHash
 from comfywatchman.resolve.civitai_search import MOST_PAGES
+from comfywatchman.resolve.judging import MOST_OFFERS
 from comfywatchman.resolve.offers import Offers
 from tests.resolve.civitai_asking import (
     DOWNLOAD,
@@ -249,7 +250,7 @@ NICE = a_model(
 
 
 def test_a_generated_name_is_found_with_one_question() -> None:
-    offers, asked, _ = generated({SEARCH: a_page(NICE, cursor="20")})
+    offers, asked, _ = generated({SEARCH: a_page(NICE)})
 
     assert one(offers).grade == "D"
     assert [parse_qs(urlsplit(url).query)["query"] for url in asked] == [["nice Model XL"]]
@@ -285,16 +286,42 @@ def test_what_lies_behind_the_pages_that_were_read_is_told() -> None:
 
     assert not any("were looked at" in text for text in one(whole).evidence)
     assert any("more than the 1 models" in text for text in one(part).evidence)
-    assert resolution.chosen
+    assert one(part).grade == "E"
+    assert resolution.chosen == ()
 
 
 def test_every_page_up_to_the_limit_is_looked_through() -> None:
     pages = [Turn(a_page(a_model(n, f"M{n}"), cursor=f"c{n}")) for n in (1, 2)]
 
-    offers, asked, _ = generated({SEARCH: [*pages, Turn(a_page(NICE, cursor="c3"))]})
+    offers, asked, _ = generated({SEARCH: [*pages, Turn(a_page(NICE))]})
 
     assert one(offers).grade == "D"
     assert len(asked) == MOST_PAGES
+
+
+@pytest.mark.parametrize("name", ["niceModelXL_v10.safetensors", "nice-model.safetensors"])
+def test_a_second_file_of_the_name_on_a_later_page_is_a_question(name: str) -> None:
+    """The order in which the site lists its models decides nothing."""
+    one_of_them = a_model(7, "Nice", a_version(34, a_file(name, 5, sha256=ONE)), type="Checkpoint")
+    other = a_model(8, "Nice", a_version(35, a_file(name, 6, sha256=OTHER)), type="Checkpoint")
+    pages = [Turn(a_page(one_of_them, cursor="c1")), Turn(a_page(other))]
+
+    offers, _, resolution = searched({SEARCH: pages}, Wanted("checkpoints", name))
+
+    assert {offer.sha256 for offer in offers} == {ONE, OTHER}
+    assert resolution.why is not None
+    assert resolution.why.code == "choice-needed"
+
+
+def test_more_files_of_one_name_than_are_offered_hide_no_other_bytes() -> None:
+    versions = [a_version(n, a_file(NAME, n, sha256=ONE)) for n in range(1, 60)]
+    last = a_version(99, a_file(NAME, 99, sha256=OTHER))
+
+    offers, _, resolution = searched({SEARCH: a_page(a_model(7, "Detail", *versions, last))})
+
+    assert len(offers) == MOST_OFFERS
+    assert {offer.sha256 for offer in offers} == {ONE, OTHER}
+    assert resolution.chosen == ()
 
 
 def test_a_model_whose_versions_were_not_all_read_is_left_to_a_person() -> None:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.errors import (
     LoginNeeded,
     RateLimited,
@@ -14,6 +15,9 @@ from comfywatchman.domain.errors import (
     WrongAnswer,
 )
 from comfywatchman.resolve.hub_listing import MOST_TREE_PAGES, HubListing
+from comfywatchman.resolve.huggingface import HuggingFace
+from comfywatchman.resolve.known import WorkflowBackend
+from comfywatchman.resolve.ranking import choose
 from comfywatchman.resolve.urls import Endpoints
 from tests.resolve.hub_asking import (
     MODELS,
@@ -169,18 +173,50 @@ def test_every_refusal_of_a_list_has_its_own_error(
         LOOKS[look](asking)
 
 
+BAD_TOKEN: tuple[object, ...] = (
+    401,
+    {},
+    {"X-Error-Message": "Invalid credentials in Authorization header"},
+)
+
+
 def test_a_bad_token_does_not_hide_a_public_list() -> None:
-    refused: tuple[object, ...] = (
-        401,
-        {},
-        {"X-Error-Message": "Invalid credentials in Authorization header"},
-    )
-    asking, replies = listing({tree("o/r"): [Turn(refused), Turn([a_leaf("a.pt")])]})
+    asking, replies = listing({tree("o/r"): [Turn(BAD_TOKEN), Turn([a_leaf("a.pt")])]})
 
     leaves, _ = asking.files("o/r", "")
 
     assert [leaf.path for leaf in leaves] == ["a.pt"]
     assert [call["authenticate"] for call in replies.calls] == [True, False]
+
+
+def test_a_token_that_was_refused_is_left_out_of_the_next_questions() -> None:
+    asking, replies = listing({tree("o/r"): [Turn(BAD_TOKEN), Turn([a_leaf("a.pt")])]})
+
+    asking.files("o/r", "")
+    asking.files("o/r", "")
+
+    assert [call["authenticate"] for call in replies.calls] == [True, False, False]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_gated_file_says_that_the_token_is_refused(*, at_once: bool) -> None:
+    """The hub says so at the file, or only where its directory is listed."""
+    gated: tuple[object, ...] = (401, {}, {"X-Error-Code": "GatedRepo"})
+    path = "/o/r/resolve/main/a.safetensors"
+    bad = [Turn(BAD_TOKEN)]
+    listed = [Turn([a_leaf("a.safetensors")])]
+    head, directory = ([*bad, Turn(gated)], listed) if at_once else (gated, [*bad, *listed])
+    replies = Replies({path: head, tree("o/r"): directory})
+    url = f"https://huggingface.co{path}"
+    wanted = Wanted("loras", "a.safetensors", (url,))
+
+    offers = WorkflowBackend(HuggingFace(replies, Endpoints()), Endpoints()).search(wanted)
+    resolution = choose(offers, wanted, tokens={"huggingface.co"})
+
+    assert resolution.chosen == ()
+    assert resolution.why is not None
+    assert "refuses the token that is set" in resolution.why.cause
+    assert "https://huggingface.co/settings/tokens" in resolution.why.remedy
 
 
 def test_a_mirror_is_asked_where_the_settings_say() -> None:

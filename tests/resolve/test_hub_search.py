@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from comfywatchman.domain.candidates import Wanted
+from comfywatchman.resolve.hub_listing import MORE_LIST_PAGES, MOST_LIST_PAGES
 from comfywatchman.resolve.hub_names import is_sibling, searches
 from comfywatchman.resolve.publishers import ACCOUNTS, accounts_for
 from tests.resolve.hub_asking import (
@@ -20,6 +21,7 @@ from tests.resolve.hub_asking import (
     on_the_hub,
     tree,
 )
+from tests.resolve.plain_ask import Turn
 
 # -- accounts
 
@@ -324,3 +326,63 @@ def test_another_precision_is_only_suggested() -> None:
     assert resolution.chosen == ()
     assert resolution.why is not None
     assert resolution.why.code == "nothing-found"
+
+
+# -- what was not looked at
+
+
+def many(count: int, odd: int | None = None) -> dict[str, object]:
+    """An account with *count* repositories that have the file; number *odd* has other bytes."""
+    repos = [a_repo(f"Kijai/rep{n:02}", f"loras/{NAME}") for n in range(count)]
+    answers: dict[str, object] = {of_account("Kijai"): repos}
+    for n in range(count):
+        leaf = a_leaf(f"loras/{NAME}", OTHER if n == odd else ONE)
+        answers[tree(f"Kijai/rep{n:02}", "loras")] = [leaf]
+    return answers
+
+
+def test_copies_that_were_all_looked_at_are_one_file() -> None:
+    _, _, resolution = on_the_hub(many(9))
+
+    assert {offer.grade for offer in resolution.chosen} == {"D"}
+
+
+@pytest.mark.parametrize("odd", [None, 16])
+def test_more_copies_than_are_looked_at_are_left_to_a_person(odd: int | None) -> None:
+    """Among those that nobody looked at may be one with other bytes."""
+    offers, _, resolution = on_the_hub(many(17, odd))
+
+    assert resolution.chosen == ()
+    assert any("12 of them were looked at" in text for text in offers[0].evidence)
+
+
+def paged(pages: int) -> list[Turn]:
+    """The lists of an account: the file is on the first page, after it *pages* without it."""
+    here = [a_repo("Kijai/repo", f"loras/{NAME}")]
+    link = f'<https://huggingface.co{MODELS}?cursor={{}}>; rel="next"'
+    turns = [Turn((200, here, {"Link": link.format(0)}))]
+    turns += [Turn((200, [], {"Link": link.format(n)})) for n in range(1, pages)]
+    return [*turns, Turn([])]
+
+
+def test_a_list_with_the_file_is_read_to_its_end() -> None:
+    leaves: dict[str, object] = {tree("Kijai/repo", "loras"): [a_leaf(f"loras/{NAME}")]}
+
+    _, _, resolution = on_the_hub(leaves | {of_account("Kijai"): paged(1)})
+
+    assert resolution.chosen
+
+
+def test_a_list_that_was_not_read_to_its_end_leaves_its_files_to_a_person() -> None:
+    leaves: dict[str, object] = {tree("Kijai/repo", "loras"): [a_leaf(f"loras/{NAME}")]}
+    account = f"{MODELS}?author=Kijai&sort=downloads&full=true&limit=100"
+    turns = paged(20)
+    lists: dict[str, object] = {account: turns[0].told}
+    lists |= {f"{account}&cursor={n}": turns[n + 1].told for n in range(20)}
+
+    offers, replies, resolution = on_the_hub(lists | leaves)
+
+    assert resolution.chosen == ()
+    assert any("longer lists than we read" in text for text in offers[0].evidence)
+    asked = [url for url in replies.asked if "author=Kijai" in url]
+    assert len(asked) == MOST_LIST_PAGES + MORE_LIST_PAGES

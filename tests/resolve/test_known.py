@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import pytest
 
 from comfywatchman.demo.hub import Hub
-from comfywatchman.domain.candidates import Resolution, Wanted
-from comfywatchman.domain.errors import SourceUnavailable
+from comfywatchman.domain.candidates import Candidate, Resolution, Wanted
+from comfywatchman.domain.errors import SourceMissing, SourceUnavailable, Trouble, WrongAnswer
 from comfywatchman.domain.messages import SearchAsked
+from comfywatchman.report.events import lines
 from comfywatchman.resolve.backend import SearchBackend, ask
 from comfywatchman.resolve.catalog import Catalog, CatalogEntry, CatalogSource
 from comfywatchman.resolve.huggingface import HuggingFace
@@ -335,3 +336,64 @@ def test_resolving_what_the_catalog_knows_takes_less_than_five_milliseconds() ->
     each = (time.perf_counter() - started) / 20
 
     assert each < 0.005
+
+
+CIVITAI = "https://civitai.com/api/download/models/910050?fileId=3"
+
+
+def test_what_more_addresses_say_than_are_asked_leaves_the_file_to_a_person(hub: Hub) -> None:
+    urls = [f"{HF}/owner/repo{number}/resolve/main/a.safetensors" for number in range(17)]
+    for url in urls:
+        hub.add(url)
+
+    all_asked = room(hub).resolve(wanted(*urls[:16]))
+    some_asked = room(hub).resolve(wanted(*urls))
+
+    assert all_asked.chosen
+    assert some_asked.chosen == ()
+    assert any("16 of them were asked" in text for text in some_asked.candidates[0].evidence)
+
+
+def test_what_only_the_catalog_says_is_not_told_as_a_publication(hub: Hub) -> None:
+    """Nobody asked the host."""
+    (offer,) = room(hub, CatalogSource(URL, "1" * 64, 7)).ask(wanted())
+
+    assert hub.requests == []
+    assert not any("publishes" in text for text in offer.evidence)
+    assert "The catalog has its size and the SHA-256; the bytes will prove it." in offer.evidence
+
+
+def test_a_place_whose_address_ends_with_a_number_has_the_wanted_name(hub: Hub) -> None:
+    (offer,) = room(hub, CatalogSource(CIVITAI, "1" * 64, 7)).ask(wanted())
+
+    assert offer.filename == "a.safetensors"
+    assert offer.page == "https://civitai.com/model-versions/910050"
+    assert not any("910050" in text for text in offer.evidence)
+
+
+@dataclass
+class Confused:
+    """A backend with an answer about something else, before or after another trouble."""
+
+    name: str = "civitai"
+    offers: tuple[Candidate, ...] = ()
+
+    def search(self, wanted: Wanted) -> Offers:
+        gone = SourceMissing("It is gone.", remedy="Look.")
+        other = WrongAnswer("Another.", remedy="Look.", requested=58390, returned=7)
+        return Offers(self.offers).with_error(gone).with_error(other)
+
+
+@pytest.mark.parametrize("offers", [(), (Candidate("civitai", URL, "a.safetensors"),)])
+def test_an_answer_about_something_else_is_logged_whatever_else_there_is(
+    offers: tuple[Candidate, ...],
+) -> None:
+    asked: list[SearchAsked] = []
+
+    ask([Confused(offers=offers)], wanted(), asked.append)
+
+    (event,) = asked
+    told = {line.event: line.fields for line in lines(event)}["search.mismatch"]
+    assert event.result == "mismatch"
+    assert (told["requested"], told["returned"]) == (58390, 7)
+    assert told["error"] == Trouble("wrong-answer", "Another.", "Look.")
