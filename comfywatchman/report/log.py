@@ -143,6 +143,10 @@ class EventLog:
         self._log = log
         self._logger = logger
 
+    def turn_to(self, log: Log) -> None:
+        """Write to *log* from now on."""
+        self._log = log
+
     def observe(self, event: Event) -> None:
         for line in lines(event):
             self._log.record(line.level, self._logger, line.event, line.fields)
