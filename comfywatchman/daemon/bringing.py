@@ -1,0 +1,104 @@
+"""Several models at once: fetched, verified, placed, or told why not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from comfywatchman.daemon.engine import Engine
+from comfywatchman.daemon.lock import owning
+from comfywatchman.daemon.once import take_stock
+from comfywatchman.daemon.ordering import willing
+from comfywatchman.daemon.others import NOBODY, Others
+from comfywatchman.daemon.tally import NoTally
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.jobs import FetchModel
+from comfywatchman.domain.messages import Event
+from comfywatchman.report.audit import AuditLog
+from comfywatchman.state import jobs
+
+if TYPE_CHECKING:
+    from comfywatchman.config.settings import Settings
+    from comfywatchman.daemon.installation import Place
+
+_LOOK_SECONDS = 0.2
+_OPEN = (jobs.WAITING, jobs.RUNNING)
+
+
+def bring(
+    settings: Settings,
+    place: Place,
+    wanted: Sequence[FetchModel],
+    observe: Callable[[Event], None],
+    *,
+    role: str,
+    stock: bool = True,
+    others: Others = NOBODY,
+) -> Mapping[str, Trouble | None]:
+    """Fetch what *wanted* says; return why each failed, or ``None``, by the key of its job.
+
+    Args:
+        settings: in force; that a person asked is enough, whatever ``download.auto`` says.
+        place: where everything lies.
+        wanted: each model once; of several with one key the first counts.
+        observe: is told of events, on the thread that calls; what it raises ends the work.
+        role: who owns the state meanwhile.
+        stock: whether files that are here already may be used.
+        others: backends and handlers that a program brought.
+
+    Raises:
+        StateLocked: a daemon or another command owns the state.
+    """
+    each = {job.key: job for job in reversed(wanted)}
+    news: SimpleQueue[Event] = SimpleQueue()
+    with ExitStack() as stack:
+        stack.enter_context(owning(place.state_directory, role))
+        readers: list[Callable[[Event], None]] = [
+            AuditLog(settings.state.directory).observe,  # also of what goes elsewhere
+            news.put,
+        ]
+        engine = Engine.build(
+            willing(settings),
+            place,
+            readers,
+            os.environ,
+            NoTally(),
+            download=True,
+            lasting=False,
+            others=others,
+        )
+        stack.callback(engine.stop)
+        if stock:
+            take_stock(engine, place)
+        engine.desk.submit(list(reversed(each.values())), urgent=True)
+        engine.start()
+        rows = _rows(engine, each)
+        while any(row is not None and row.state in _OPEN for row in rows.values()):
+            _hand_on(news, observe)
+            rows = _rows(engine, each)
+    # What a worker stores it tells a moment later: by now all of them have stopped.
+    _hand_on(news, observe, wait=False)
+    return {
+        key: None if row is None or row.state == jobs.DONE else row.trouble
+        for key, row in rows.items()
+    }
+
+
+def _rows(engine: Engine, wanted: Mapping[str, FetchModel]) -> dict[str, jobs.JobRow | None]:
+    with engine.reader.connect() as connection:
+        return {key: jobs.by_key(connection, FetchModel.kind, key) for key in wanted}
+
+
+def _hand_on(
+    news: SimpleQueue[Event], observe: Callable[[Event], None], *, wait: bool = True
+) -> None:
+    """Hand on what happened; wait a moment where nothing did."""
+    try:
+        observe(news.get(timeout=_LOOK_SECONDS) if wait else news.get_nowait())
+        while True:
+            observe(news.get_nowait())
+    except Empty:
+        return
