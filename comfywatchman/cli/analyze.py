@@ -23,6 +23,9 @@ from comfywatchman.cli.options import (
 from comfywatchman.cli.placing import warn_of
 
 if TYPE_CHECKING:
+    from comfywatchman.config.load import Loaded
+    from comfywatchman.domain.packs import NodeTypes
+    from comfywatchman.domain.references import Analysis
     from comfywatchman.report.render import Report
 
 EPILOG = """\b
@@ -30,6 +33,7 @@ Examples:
   comfywatchman analyze workflow.json
   comfywatchman analyze ~/ComfyUI/user/default/workflows --format markdown
   comfywatchman analyze picture.png --json
+  comfywatchman analyze workflow.json --locked comfy.lock.json
   curl -s https://example.org/workflow.json | comfywatchman analyze -
 """
 
@@ -47,6 +51,12 @@ FORMATS = ["text", "json", "markdown", "html"]
     help="Also write one report for each workflow there.",
 )
 @click.option("--format", "format_", type=click.Choice(FORMATS), default=None, help="How to tell.")
+@click.option(
+    "--locked",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Compare with this lock file in place of the disk; no ComfyUI is needed.",
+)
 @offline_flag
 @click.option("--json", "json_", is_flag=True, help="The same as --format json.")
 @telling_errors
@@ -57,6 +67,7 @@ def analyze(
     resolve: bool,
     output_dir: Path | None,
     format_: str | None,
+    locked: Path | None,
     offline: bool,
     json_: bool,
 ) -> int:
@@ -65,22 +76,54 @@ def analyze(
     """
     from comfywatchman.daemon.knowing import known_types
     from comfywatchman.daemon.survey import resolved, survey
-    from comfywatchman.report import render
 
     found = loaded(config, comfyui_root, offline=offline or None)
+    chosen = format_ or ("json" if json_ else "text")
+    if locked is not None:
+        analyses, types = _against(found, locked, paths, resolve=resolve)
+        return _told(analyses, types, chosen, output_dir, resolve=False)
     place, analyses = survey(found.settings, paths, on_unread=tell_closed)
     warn_of(place)
     if resolve:
         analyses = resolved(found.settings, place, analyses)
-    chosen = format_ or ("json" if json_ else "text")
-    with known_types(found.settings, place, analyses) as types:
-        report = render.report_of(analyses, resolve, types)
-        click.echo(_rendered(report, chosen), nl=chosen == "json")
-        if output_dir is not None:
-            names = _names([analysis.path for analysis in analyses], chosen)
-            for analysis, name in zip(analyses, names, strict=True):
-                single = render.report_of([analysis], resolve, types)
-                _write(_rendered(single, chosen), output_dir, name)
+    with known_types(found.settings, place, analyses) as known:
+        return _told(analyses, known, chosen, output_dir, resolve=resolve)
+
+
+def _against(
+    found: Loaded, locked: Path, paths: tuple[str, ...], *, resolve: bool
+) -> tuple[list[Analysis], NodeTypes]:
+    """Return the analyses, and what is known of node types, as a lock file has them.
+
+    Raises:
+        FileUnreadable, SettingsInvalid: the lock file cannot be used.
+    """
+    from comfywatchman.daemon.unlocking import LockedTypes, lock_at, survey_locked
+
+    if resolve:
+        raise click.UsageError("--locked asks nobody: leave out --resolve.")
+    lock = lock_at(locked)
+    return survey_locked(found.settings, lock, paths), LockedTypes(lock)
+
+
+def _told(
+    analyses: Sequence[Analysis],
+    types: NodeTypes,
+    chosen: str,
+    output_dir: Path | None,
+    *,
+    resolve: bool,
+) -> int:
+    """Print the report, write one for each workflow where that is wanted, and return the status."""
+    from comfywatchman.report import render
+
+    report = render.report_of(analyses, resolve, types)
+    click.echo(_rendered(report, chosen), nl=chosen == "json")
+    if output_dir is not None:
+        names = _names([analysis.path for analysis in analyses], chosen)
+        for analysis, name in zip(analyses, names, strict=True):
+            single = render.report_of([analysis], resolve, types)
+            _write(_rendered(single, chosen), output_dir, name)
     _warn(report)
     return exit_status(report)
 

@@ -63,9 +63,10 @@ def tell_unkept(ledger: Ledger) -> None:
 
 @click.command(epilog=SWEEP)
 @everywhere
+@click.option("--removed", is_flag=True, help="Forget what is missing, even if a drive is away.")
 @as_json
 @telling_errors
-def sweep(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
+def sweep(config: Path | None, comfyui_root: Path | None, removed: bool, json_: bool) -> int:
     """Look again now, at models and workflows, and say what changed since somebody looked last."""
     from comfywatchman.cli.talk import post
     from comfywatchman.daemon.resweep import sweep_now
@@ -73,7 +74,8 @@ def sweep(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
     found = loaded(config, comfyui_root)
     place = located(found)
     auto = found.settings.inventory.claims == "auto"
-    swept = sweep_now(place, lambda: post(found, "sweep", {}), with_claims=auto)
+    asked = {"removed": True} if removed else {}
+    swept = sweep_now(place, lambda: post(found, "sweep", asked), with_claims=auto, removed=removed)
     if json_:
         print_json(
             {
@@ -81,7 +83,7 @@ def sweep(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
                 "workflows": _changes(swept.workflows),
                 "offline": [{"path": path, "error": told} for path, told in swept.offline],
                 "absent": [{"path": path, "error": told} for path, told in swept.absent],
-                "troubles": [{"path": path, "error": told} for path, told in swept.troubles],
+                "troubles": [{"path": path, "error": told} for path, told in swept.told],
                 "claims": [{"path": path, "error": told} for path, told in swept.claims],
                 "duration_seconds": swept.seconds,
                 "by_daemon": swept.by_daemon,
@@ -114,7 +116,7 @@ def _tell_changes(swept: Swept) -> None:
             say(line)
         if len(lines) > _MOST_LINES:
             note(f"and {len(lines) - _MOST_LINES} more (--json names all)")
-    for path, trouble in (*swept.absent, *swept.offline, *swept.troubles, *swept.claims):
+    for path, trouble in (*swept.absent, *swept.offline, *swept.told, *swept.claims):
         note(f"{path}: {trouble.cause} {trouble.remedy}")
     changed = len(swept.models) + len(swept.workflows)
     who = "The daemon swept" if swept.by_daemon else "Swept"
@@ -199,7 +201,8 @@ def verify(
         files = chosen(stock, paths, folder, sample, random.Random())
         total = sum(file.stamp.size for file in files)
         wishes = Wishes(found.settings, place, stock.reader)
-        verifier = Verifier(stock, ledger, threading.Event(), Restoring(folders, wishes))
+        blake3 = found.settings.inventory.blake3
+        verifier = Verifier(stock, ledger, threading.Event(), Restoring(folders, wishes), blake3)
         try:
             with reading_bars(quiet=json_, total=total) as bars:
                 for each in verifier.run(files, bars.begin, bars.at):

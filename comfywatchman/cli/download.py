@@ -116,7 +116,7 @@ def _fetched(found: Loaded, place: Place, job: FetchModel, *, quiet: bool) -> Tr
         with progress(quiet=quiet) as observe:
             return fetch_now(found.settings, place, job, _but_the_end(observe))
     except StateLocked as error:
-        return _by_the_daemon(found, job, error)
+        return by_the_daemon(found, job, error)
 
 
 def _but_the_end(observe: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -128,7 +128,7 @@ def _but_the_end(observe: Callable[[Event], None]) -> Callable[[Event], None]:
     )
 
 
-def _by_the_daemon(found: Loaded, job: FetchModel, locked: StateLocked) -> Trouble | None:
+def by_the_daemon(found: Loaded, job: FetchModel, locked: StateLocked) -> Trouble | None:
     """Let the daemon that owns the state fetch it, and wait for the end.
 
     Raises:

@@ -13,6 +13,7 @@ from comfywatchman.cli.care import handing, tell_unkept
 from comfywatchman.cli.options import (
     DONE,
     LACKING,
+    UNFINISHED,
     as_json,
     everywhere,
     loaded,
@@ -79,7 +80,8 @@ def duplicates(
     names: list[LinkedName] = []
     stayed: list[Path] = []
     with stock_of(folders, place.state_directory) as stock:
-        finder = Duplicates(stock, ledger, threading.Event())
+        blake3 = found.settings.inventory.blake3
+        finder = Duplicates(stock, ledger, threading.Event(), blake3)
         files = list(stock.files())
         audit = AuditLog(place.state_directory)
         try:
@@ -107,7 +109,7 @@ def duplicates(
     if json_:
         print_json(_rows(same, names))
     status = LACKING if any(name.trouble is not None for name in names) else DONE
-    return max(tell_unread(stock.unread), status)
+    return max(tell_unread(stock.unread), UNFINISHED if same.unread else status)
 
 
 def _can_ask(*, json_: bool) -> bool:

@@ -13,6 +13,7 @@ _BEGINNINGS = (
     b'"path","folder","name"',
     b"#!/bin/sh\n# Fetches ",
     b"# Fetches ",
+    b'{\n  "lock_version": ',
 )
 """How our own exports begin."""
 

@@ -32,7 +32,7 @@ class Analyze(Section, frozen=True):
     ] = GIB
     max_nodes: Annotated[
         int, Says("Nodes in one file, as its graphs list them.", ge=1, le=10_000_000)
-    ] = 250_000
+    ] = 500_000
     max_opened_nodes: Annotated[
         int,
         Says(

@@ -159,6 +159,9 @@ class Download(Section, frozen=True):
     bandwidth_limit: Annotated[
         int, Says("Bytes a second for all transfers together; 0: no limit.", kind="size", ge=0)
     ] = 0
+    handlers: Annotated[
+        tuple[str, ...], Says("Handlers of other people to try before ours: names, Python files.")
+    ] = ()
     min_free_bytes: Annotated[
         int,
         Says("What a download leaves free on the volume, at least.", kind="size", ge=0),

@@ -15,9 +15,16 @@ from comfywatchman.daemon.stock import Stock, Stocked, link_count
 from comfywatchman.disk.devices import Devices
 from comfywatchman.disk.half_linked import leftovers, remove_leftover
 from comfywatchman.disk.linking import How, Linked, link_equal
-from comfywatchman.domain.errors import Interrupted, LinkRefused, Trouble, WatchmanError
+from comfywatchman.domain.errors import (
+    DiskFailed,
+    FileUnreadable,
+    Interrupted,
+    LinkRefused,
+    Trouble,
+    WatchmanError,
+)
 from comfywatchman.domain.files import Digests, Reading
-from comfywatchman.inventory import Changed, read_model
+from comfywatchman.inventory import Changed, Wanted, is_lora, read_model
 from comfywatchman.inventory.duplicates import Copy, Group, alike, copies_of, groups
 from comfywatchman.pipeline.trust import judged
 from comfywatchman.report.audit import AuditLog
@@ -25,6 +32,8 @@ from comfywatchman.state import hashes
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.ledger import Ledger
+
+_UNREAD = (FileUnreadable.code, DiskFailed.code)
 
 Begin = Callable[[Path, int], None]
 Block = Callable[[int], None]
@@ -57,6 +66,8 @@ class Duplicates:
     stock: Stock
     ledger: Ledger
     stop: threading.Event
+    blake3: bool = False
+    """Whether what is measured is to have this hash, too."""
     devices: Devices = field(default_factory=Devices)
 
     def to_read(self, files: Sequence[Stocked]) -> list[Copy]:
@@ -69,7 +80,11 @@ class Duplicates:
         Raises:
             Interrupted: the stop event was set.
         """
-        unread: list[tuple[Path, Trouble]] = []
+        unread = [
+            (file.path, file.trouble)
+            for file in files
+            if not file.whole and file.trouble is not None and file.trouble.code in _UNREAD
+        ]
         told: list[Copy] = []
         for same in alike(self._copies(files)):
             for copy in same:
@@ -93,7 +108,8 @@ class Duplicates:
         return copies_of((file.path, file.stamp, _hash_of(file)) for file in files if file.whole)
 
     def _measured(self, copy: Copy, on_block: Block) -> list[Copy]:
-        reading = read_model(copy.path, self.stop, on_block)
+        loras = any(is_lora(self.stock.folders, path) for path in copy.paths)
+        reading = read_model(copy.path, self.stop, on_block, Wanted(loras, self.blake3))
         if isinstance(reading, Changed):
             return []
         device = self.devices.of(reading.stamp.device, copy.path)

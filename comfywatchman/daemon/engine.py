@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from comfywatchman.daemon.anew import look_again, means
 from comfywatchman.daemon.lessons import Lessons, first_lessons
 from comfywatchman.daemon.measuring import Measuring
+from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.parts import (
     answers_for,
     backends_for,
@@ -73,6 +74,8 @@ class Engine:
     reach: Reach = field(default_factory=Reach)
     workers: list[Worker] = field(default_factory=list)
     measuring: Measuring | None = None
+    tidying: Tidying | None = None
+    """``None`` where nobody stays to do it."""
     policy: NetPolicy = field(default_factory=NetPolicy)
     """What may be asked, and the budget of each host."""
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -88,6 +91,7 @@ class Engine:
         *,
         download: bool,
         lasting: bool,
+        others: Others = NOBODY,
     ) -> Engine:
         """Open the state and make the workers; nothing runs yet.
 
@@ -99,6 +103,7 @@ class Engine:
             tally: who counts what is no event.
             download: whether anything may be fetched.
             lasting: whether to wait for what is wrong on this machine to be cured.
+            others: backends and handlers that a program brought.
 
         Raises:
             StateUnusable, DiskFailed: the database cannot be used.
@@ -108,9 +113,11 @@ class Engine:
         parser = parser_for(settings, lessons.lines)
         with ExitStack() as undo:
             keeper = store.open_keeper(place.state_directory)
+            keeper.on_error = tally.count_database_error
             undo.callback(keeper.close)
             reader = store.open_reader(place.state_directory)
             assert reader is not None  # noqa: S101 - the keeper has just made it
+            reader.on_error = tally.count_database_error
             undo.callback(reader.close)
             keeper.write(lambda c: jobs.recover(c, time.time()))
             if lasting:
@@ -148,15 +155,21 @@ class Engine:
                 traffic,
                 answers,
             )
-            engine._hire(environ, tally, download=download, lasting=lasting)
+            engine._hire(environ, tally, others, download=download, lasting=lasting)
             undo.pop_all()
         return engine
 
     def _hire(
-        self, environ: Mapping[str, str], tally: Tally, *, download: bool, lasting: bool
+        self,
+        environ: Mapping[str, str],
+        tally: Tally,
+        others: Others,
+        *,
+        download: bool,
+        lasting: bool,
     ) -> None:
         settings, folders = self.settings, self.place.layout.folders
-        policy = policy_for(settings, environ, self.stop_event)
+        policy = policy_for(settings, environ, self.stop_event, answers=self.answers)
         self.policy = policy
         patience = Patience(settings.download.max_retries, lasting=lasting)
         analyzer = Analyzer(
@@ -174,6 +187,7 @@ class Engine:
                 questions_for(settings, Net(policy), self.answers),
                 environ,
                 Verified(self.reader),
+                others,
             ),
             folders,
             self.reader,
@@ -187,10 +201,12 @@ class Engine:
         allowed = download and settings.download.auto != "off"
         shared = shared_for(settings)
         audit = AuditLog(self.place.state_directory)
-        tidying = Tidying(settings.download.quarantine_days, folders, self.reader, audit)
+        if lasting:
+            days = settings.download.quarantine_days
+            self.tidying = Tidying(days, folders, self.reader, audit)
         for number in range(settings.download.concurrency):
             means = Means(
-                handlers_for(settings, Net(policy), shared),
+                handlers_for(settings, Net(policy), shared, others),
                 folders,
                 self.reader,
                 self.keeper,
@@ -208,7 +224,7 @@ class Engine:
                 self.traffic.halts,
                 self.traffic.in_the_way,
             )
-            rest = tidying if number == 0 and lasting else None
+            rest = self.tidying if number == 0 else None
             self._add(f"fetch-{number + 1}", "fetch", fetcher.step, when_idle=rest)
         manner = manner_for(settings)
         if manner is not None and lasting:

@@ -16,8 +16,8 @@ from comfywatchman.daemon.readers.lanes import Done, Lane
 from comfywatchman.daemon.readers.neighbors import Neighbors, Reads
 from comfywatchman.daemon.readers.turns import Mode, Turns
 from comfywatchman.daemon.readers.yielding import Yielding
-from comfywatchman.domain.errors import Interrupted
-from comfywatchman.domain.files import Folders, Reading
+from comfywatchman.domain.errors import DiskFailed, FileUnreadable, Interrupted, Trouble
+from comfywatchman.domain.files import Folders, Reading, Stamp
 from comfywatchman.domain.messages import Event, InventoryProgressed, ModelFound, ModelIndexed
 from comfywatchman.inventory import Changed
 from comfywatchman.inventory.speed import Speed
@@ -29,12 +29,13 @@ from comfywatchman.state import hashes
 if TYPE_CHECKING:
     from comfywatchman.daemon.tally import Tally
     from comfywatchman.download.pace import Bandwidth
+    from comfywatchman.state.hashes import Unmeasured
     from comfywatchman.state.keeper import Reader
 
 PROGRESS_SECONDS = 60.0
 SIGN_SECONDS = 5.0
 """How often the thread wakes while others read: for its heartbeat and the speed."""
-STORE_SECONDS = 0.1
+STORE_SECONDS = 0.2
 """How long an outcome waits at most to be stored with others, while more is being read."""
 JOIN_SECONDS = 0.8
 """How long the readers get for their last block."""
@@ -75,6 +76,7 @@ class Measuring:
     """When progress was last told, or when there began to be something to do."""
     _told: set[tuple[Path, type[Exception]]] = field(default_factory=set)
     _unstored: list[Event] = field(default_factory=list)
+    _unreadable: list[tuple[Path, Stamp, Trouble]] = field(default_factory=list)
     _settled: list[Path] = field(default_factory=list)
     """Files that were read, or tried in vain, whose outcome is among these."""
     _store_at: float = 0.0
@@ -132,7 +134,6 @@ class Measuring:
     def _round(self, done: Sequence[Done]) -> None:
         """Give the readers more before storing what they read: they do not wait for that."""
         for each in done:
-            each.lane.take_back(each.task)
             self._unstored += self._events(each)
             self._settled.append(each.task.item.path)
         if not self._stuck:
@@ -187,9 +188,11 @@ class Measuring:
         """Store what was found out. While the state cannot be written nothing more is read."""
         self._stuck = True
         self.desk.store(self._unstored)
+        if tried := self._unreadable:
+            self.desk.keeper.write(lambda c: hashes.unreadable(c, tried))
         for path in self._settled:
             self.turns.release(path)
-        self._unstored, self._settled, self._stuck = [], [], False
+        self._unstored, self._unreadable, self._settled, self._stuck = [], [], [], False
         self._store_at = time.monotonic() + STORE_SECONDS
 
     def _events(self, done: Done) -> list[Event]:
@@ -204,7 +207,7 @@ class Measuring:
             case Interrupted():
                 return []
             case Exception():
-                self._failed(done, outcome)
+                self._failed(item, outcome)
             case Changed(why=why):
                 self.tally.count_hash(why)
             case _:
@@ -218,10 +221,12 @@ class Measuring:
         device = self.turns.devices.of(reading.stamp.device, path)
         return ModelIndexed(path, folder, name, judged(reading, device), done.seconds)
 
-    def _failed(self, done: Done, error: Exception) -> None:
-        """Tell why a file cannot be measured, once for each reason."""
+    def _failed(self, item: Unmeasured, error: Exception) -> None:
+        """Tell why a file cannot be measured: once for each reason, and all the time at its row."""
         self.tally.count_hash("failed")
-        reason = (done.task.item.path, type(error))
+        if isinstance(error, FileUnreadable | DiskFailed):
+            self._unreadable.append((item.path, item.stamp, error.trouble()))
+        reason = (item.path, type(error))
         if reason not in self._told:
             self._told.add(reason)
             tell_failure("index", error)

@@ -18,6 +18,7 @@ from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.lookup import Lookup, lookup
 from comfywatchman.daemon.once import take_stock
+from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.parts import token_hosts
 from comfywatchman.daemon.tally import NoTally
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
@@ -33,7 +34,7 @@ from comfywatchman.domain.errors import (
 from comfywatchman.domain.files import MODEL_SUFFIXES, Folders
 from comfywatchman.domain.jobs import FetchModel
 from comfywatchman.domain.messages import Event
-from comfywatchman.download.others import other_handlers
+from comfywatchman.download.others import named_handlers, other_handlers
 from comfywatchman.place import plan
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.resolve.judging import Claim, judged
@@ -72,24 +73,36 @@ def planned(settings: Settings, folders: Folders, order: Order) -> FetchModel:
         UnknownFolder: nobody says which folder of ComfyUI the file is for.
         NothingFound, WatchmanError: the source does not have it, or cannot be asked.
     """
-    with lookup(settings, os.environ) as looking:
-        found = _planned(looking, order, settings)
-    for source in found[0].sources:
-        _check_obstacle(source, token_hosts(settings))
-    job, facts = found
+    job, facts = sourced(settings, order)
     job = replace(job, folder=job.folder or _folder(facts, folders))
     plan(folders, job.folder, job.name, fingerprint="")
     return job
 
 
-def _planned(
-    looking: Lookup, order: Order, settings: Settings
+def sourced(
+    settings: Settings, order: Order, others: Others = NOBODY
 ) -> tuple[FetchModel, Published | None]:
+    """Ask the source what the model is; the folder stays empty where the order names none.
+
+    Raises:
+        ChoiceNeeded: the address stands for several files.
+        NothingFound, WatchmanError: the source does not have it, or cannot be asked.
+    """
+    with lookup(settings, os.environ, others=others) as looking:
+        first = (*others.handlers, *named_handlers(settings.download.handlers))
+        if any(handler.supports_url(order.ref) for handler in first):
+            return _of_a_handler(order), None
+        job, facts = _planned(looking, order)
+    for source in job.sources:
+        _check_obstacle(source, token_hosts(settings))
+    return job, facts
+
+
+def _planned(looking: Lookup, order: Order) -> tuple[FetchModel, Published | None]:
     """Return what is to be fetched, its folder empty where the order names none."""
     wanted = wanted_of(order.ref, order.folder or "")
     if _is_of_a_plug_in(order.ref):
-        source = Candidate(ASKED, order.ref, order.name or "", sha256=order.sha256)
-        return FetchModel(order.folder or "", _named(order.name), (source,)), None
+        return _of_a_handler(order), None
     if wanted is None:
         raise NothingFound(
             f"{order.ref[:200]!a} is no address, no hash and no name of a model file.",
@@ -100,6 +113,13 @@ def _planned(
     if order.sha256 is not None:
         wanted = replace(wanted, sha256=(order.sha256,))
     return _looked_for(looking, order, wanted)
+
+
+def _of_a_handler(order: Order) -> FetchModel:
+    """Return what somebody's handler fetches: nobody can be asked about it."""
+    name = _named(order.name)
+    source = Candidate(ASKED, order.ref, name, sha256=order.sha256)
+    return FetchModel(order.folder or "", name, (source,))
 
 
 def address_of(endpoints: Endpoints, ref: str) -> str:
@@ -264,7 +284,7 @@ def fetch_now(
         audit = AuditLog(place.state_directory)
         readers = [observe, audit.observe, lambda _event: changed.set()]
         engine = Engine.build(
-            _willing(settings), place, readers, os.environ, NoTally(), download=True, lasting=False
+            willing(settings), place, readers, os.environ, NoTally(), download=True, lasting=False
         )
         stack.callback(engine.stop)
         take_stock(engine, place)
@@ -278,7 +298,7 @@ def fetch_now(
             changed.clear()
 
 
-def _willing(settings: Settings) -> Settings:
+def willing(settings: Settings) -> Settings:
     """Return settings under which a person's own word is enough: ``auto`` is about the rest."""
     if settings.download.auto != "off":
         return settings

@@ -85,9 +85,22 @@ def policy_for(
 
 
 def token_hosts(settings: Settings) -> frozenset[str]:
-    """Return the official hosts whose login is no obstacle, since we have a token."""
+    """Return the official hosts whose login is no obstacle, since we have a token.
+
+    A public mirror that is asked instead of them is not shown it.
+    """
     secrets = _secrets(settings)
-    return frozenset(host for host, hub in OFFICIAL.items() if secrets[hub])
+    return frozenset(
+        host for host, hub in OFFICIAL.items() if secrets[hub] and mirror_of(settings, host) is None
+    )
+
+
+def mirror_of(settings: Settings, host: str) -> str | None:
+    """Return the public mirror that is asked instead of an official *host*, if one is."""
+    hub = OFFICIAL.get(host)
+    endpoint = _endpoints(settings)[hub] if hub is not None else ""
+    mirror = _authority(endpoint)
+    return None if not mirror or OFFICIAL.get(mirror) == hub or _is_private(endpoint) else mirror
 
 
 def breaker_hosts(settings: Settings) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from comfywatchman.daemon.claiming import gather, refuted
 from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.lock import Owner, owner_of, owning
-from comfywatchman.domain.errors import StateLocked, Trouble, WatchmanError
+from comfywatchman.domain.errors import RootOffline, StateLocked, Trouble, WatchmanError
 from comfywatchman.domain.messages import (
     Event,
     ModelRemoved,
@@ -59,10 +59,17 @@ class Swept:
     absent: list[tuple[Path, Trouble]] = field(default_factory=list)
     """Roots that are not there, and of which nobody knows that they ever were."""
     troubles: list[tuple[Path, Trouble]] = field(default_factory=list)
+    odd: list[tuple[Path, Trouble]] = field(default_factory=list)
+    """Links to nothing, pipes: what is no file, and keeps the sweep from nothing."""
     claims: list[tuple[Path, Trouble]] = field(default_factory=list)
     """Hash caches of other programs that cannot be read, and claims that a measure refuted."""
     seconds: float = 0.0
     by_daemon: bool = False
+
+    @property
+    def told(self) -> list[tuple[Path, Trouble]]:
+        """Everything that is wrong with single files and directories."""
+        return [*self.troubles, *self.odd]
 
     def take(self, news: TreeNews, reader: Reader) -> None:
         root = news.tree.root
@@ -82,10 +89,21 @@ class Swept:
         changes.removed += [path for path, _ in news.found.removed()]
         # What is missing because its drive is, is not gone.
         self.offline += [(held.place, held.trouble) for held in news.found.held]
-        self.troubles += [*news.troubles, *news.odd]
+        self.odd += news.odd
+        for path, trouble in news.troubles:
+            held = trouble.code != RootOffline.code or reader.read(
+                lambda c, path=path: models.below(c, path)  # type: ignore[misc]  # asked at once
+            )
+            (self.troubles if held else self.odd).append((path, trouble))
 
 
-def sweep_now(place: Place, ask_daemon: Callable[[], None], *, with_claims: bool = True) -> Swept:
+def sweep_now(
+    place: Place,
+    ask_daemon: Callable[[], None],
+    *,
+    with_claims: bool = True,
+    removed: bool = False,
+) -> Swept:
     """Walk every tree, say what changed, and have it stored: by us, or by the daemon that runs.
 
     Args:
@@ -93,6 +111,7 @@ def sweep_now(place: Place, ask_daemon: Callable[[], None], *, with_claims: bool
         ask_daemon: asks the running daemon to sweep.
         with_claims: whether we read the hash caches of other programs, too; the daemon has a timer
             of its own for that.
+        removed: whether what is missing was removed, also where its drive may not be there.
 
     Raises:
         StateLocked: a command owns the state just now.
@@ -100,15 +119,15 @@ def sweep_now(place: Place, ask_daemon: Callable[[], None], *, with_claims: bool
     """
     try:
         with owning(place.state_directory, "inventory"):
-            return _alone(place, with_claims=with_claims)
+            return _alone(place, with_claims=with_claims, removed=removed)
     except StateLocked as locked:
         owner = owner_of(place.state_directory)
         if owner is None or owner.role != "run" or owner.address is None:
             raise locked from None
-        return _with_daemon(place, owner, ask_daemon)
+        return _with_daemon(place, owner, ask_daemon, removed=removed)
 
 
-def _alone(place: Place, *, with_claims: bool) -> Swept:
+def _alone(place: Place, *, with_claims: bool, removed: bool) -> Swept:
     started = time.monotonic()
     swept = Swept()
     with (
@@ -117,7 +136,7 @@ def _alone(place: Place, *, with_claims: bool) -> Swept:
     ):
         desk = Desk(keeper, reader, ())
         for tree in _trees(place):
-            news = sweep_tree(tree, reader)
+            news = sweep_tree(tree, reader, believe=removed)
             swept.take(news, reader)
             _store(desk, news, swept)
         if with_claims:
@@ -168,13 +187,15 @@ def _events(news: TreeNews, reader: Reader, swept: Swept) -> Iterator[Event]:
     yield from (ModelRemoved(path) for path, _ in news.found.removed())
 
 
-def _with_daemon(place: Place, owner: Owner, ask_daemon: Callable[[], None]) -> Swept:
+def _with_daemon(
+    place: Place, owner: Owner, ask_daemon: Callable[[], None], *, removed: bool
+) -> Swept:
     """Compare by ourselves, which changes nothing, and have the daemon sweep and store."""
     started, asked_at = time.monotonic(), time.time()
     swept = Swept(by_daemon=True)
     with closing(_reader(place)) as reader:
         for tree in _trees(place):
-            swept.take(sweep_tree(tree, reader), reader)
+            swept.take(sweep_tree(tree, reader, believe=removed), reader)
         ask_daemon()
         gone = {path for path, _ in (*swept.offline, *swept.absent)}
         awaited = [t.key for t in _trees(place) if t.root not in gone and t.root.is_dir()]

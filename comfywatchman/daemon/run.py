@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from comfywatchman.config.values import listen_address
 from comfywatchman.daemon.gauges import Gauges
@@ -22,8 +25,12 @@ from comfywatchman.daemon.installation import Configuration, Place, locate
 from comfywatchman.daemon.live import Live
 from comfywatchman.daemon.lock import Owner, owning, write_owner
 from comfywatchman.daemon.memory import use_few_arenas
+from comfywatchman.daemon.notifying import ServiceManager
 from comfywatchman.daemon.orders import Orders
+from comfywatchman.daemon.service import LABEL
 from comfywatchman.daemon.serving import Running
+from comfywatchman.daemon.tending import Tending
+from comfywatchman.daemon.view_signs import described, signs
 from comfywatchman.daemon.window import View
 from comfywatchman.domain.errors import ComfyUINotFound, SettingsInvalid, WatchmanError
 from comfywatchman.domain.messages import (
@@ -104,12 +111,15 @@ def run_daemon(read: Callable[[], Loaded], *, download: bool) -> int:
         StateLocked: another daemon owns the state.
         AddressInUse: the HTTP address is taken.
     """
+    # On SIGABRT too: where the watchdog of a service manager ends us, all stacks are told.
     faulthandler.enable()
     use_few_arenas()
     loaded = read()
     signals = Signals()
-    with signals.heard(), owning(loaded.settings.state.directory, "run"):
-        daemon = _Daemon(loaded, signals, download=download)
+    by_launchd = os.environ.get("XPC_SERVICE_NAME") == LABEL
+    tending = Tending(ServiceManager.of(os.environ), by_launchd)
+    with signals.heard(), tending.running(), owning(loaded.settings.state.directory, "run"):
+        daemon = _Daemon(loaded, signals, tending, download=download)
         while signals.stop is None:
             daemon.live(read)
         daemon.end()
@@ -119,8 +129,11 @@ def run_daemon(read: Callable[[], Loaded], *, download: bool) -> int:
 class _Daemon:
     """What lasts over a reload: log, metrics, and the view that the server shows."""
 
-    def __init__(self, loaded: Loaded, signals: Signals, *, download: bool) -> None:
+    def __init__(
+        self, loaded: Loaded, signals: Signals, tending: Tending, *, download: bool
+    ) -> None:
         self._signals = signals
+        self._tending = tending
         self._download = download
         self._loaded = loaded
         self._former: Loaded | None = None
@@ -141,6 +154,8 @@ class _Daemon:
             version("comfywatchman"), datetime.now(UTC), self._live, self._metrics.render
         )
         self._metrics.attach(Gauges(self._view))
+        tending.signs = partial(signs, self._view)
+        tending.describe = partial(described, self._view)
         self._feed = Feed()
         self._log.listen(self._feed.publish, self._feed.wanted)
 
@@ -156,7 +171,9 @@ class _Daemon:
             # They read well and cannot be lived by, such as an address that is taken.
             self._events.config_rejected(self._loaded.path, error.trouble())
             self._metrics.config_read(successful=False)
+            rejected = self._loaded.settings
             self._loaded, self._former = self._former, None
+            self._renew_log(rejected)
 
     def _live_by_settings(self, read: Callable[[], Loaded]) -> None:
         settings = self._loaded.settings
@@ -177,6 +194,8 @@ class _Daemon:
             stack.callback(self._stop, running)
             running.start()
             self._view.running = running
+            # Not after the first sweep: that may take long, and nothing is missed meanwhile.
+            self._tending.ready()
             self._await_first_sweep(running, address)
             self._stay(read, comfyui)
 
@@ -198,11 +217,14 @@ class _Daemon:
         running.sweeps.when_first_done(self._signals.wake)
         while self._signals.stop is None and not running.sweeps.first_done.is_set():
             self._signals.wait()
+        running.engine.desk.ring("fetch")  # who tidies up has waited for the first sweep
         self._former = None
         if self._signals.stop is None:
             self._tell(DaemonReady(time.monotonic() - self._began, address))
 
     def _stop(self, running: Running) -> None:
+        if self._signals.stop is not None:
+            self._tending.stopping()
         self._tell(DaemonStopping(self._signals.stop or "new settings"))
         self._view.stopping.set()
         running.stop()
@@ -223,6 +245,7 @@ class _Daemon:
                 if self._view.obstacle is None:
                     self._tell(ErrorMet(error.trouble(), settings.comfyui_root))
                 self._view.obstacle = error.trouble()
+                self._tending.ready()  # starting again would not bring ComfyUI here
             self._signals.wait(LOOK_AGAIN_SECONDS)
             if self._signals.stop is not None or self._signals.reload:
                 return None
@@ -251,10 +274,18 @@ class _Daemon:
         return shown
 
     def _take_reload(self, read: Callable[[], Loaded]) -> bool:
-        """Read the settings again; return whether there are new ones to live by."""
+        """Read the settings again; return whether there are new ones to begin anew with."""
         if not self._signals.reload:
             return False
         self._signals.reload = False
+        self._tending.reloading()
+        anew = self._reloaded(read)
+        if not anew:
+            self._tending.ready()
+        return anew
+
+    def _reloaded(self, read: Callable[[], Loaded]) -> bool:
+        """Read the settings, and take what is about the log alone."""
         try:
             loaded = read()
             if loaded.settings.state.directory != self._loaded.settings.state.directory:
@@ -262,16 +293,29 @@ class _Daemon:
                     "state.directory cannot change while the daemon runs.",
                     remedy="Restart the daemon for that; the old settings stay in force.",
                 )
+            _check_log_file(loaded.settings.log.file)
         except WatchmanError as error:
             self._events.config_rejected(self._loaded.path, error.trouble())
             self._metrics.config_read(successful=False)
             return False
+        before, self._loaded = self._loaded, loaded
+        self._renew_log(before.settings)
         self._events.config_reloaded(loaded.path)
         self._metrics.config_read(successful=True)
-        if loaded.settings == self._loaded.settings:
+        if replace(loaded.settings, log=before.settings.log) == before.settings:
             return False
-        self._former, self._loaded = self._loaded, loaded
+        self._former = before
         return True
+
+    def _renew_log(self, before: Settings) -> None:
+        """Write where and what the settings say now; their tokens are blanked out from now on."""
+        settings = self._loaded.settings
+        if (settings.log, settings.hubs) == (before.log, before.hubs):
+            return
+        old, self._log = self._log, self._open_log(settings)
+        self._events.turn_to(self._log)
+        self._log.listen(self._feed.publish, self._feed.wanted)
+        old.close()
 
     def _open_log(self, settings: Settings) -> Log:
         _check_log_file(settings.log.file)

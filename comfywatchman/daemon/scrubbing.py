@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.hearsay import Hearsay
 from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.readers.guest import become_guest
-from comfywatchman.daemon.readers.yielding import POLL_SECONDS
+from comfywatchman.daemon.readers.yielding import POLL_SECONDS, Works
 from comfywatchman.disk.devices import Devices
 from comfywatchman.domain.errors import Interrupted, Trouble, WatchmanError
 from comfywatchman.domain.messages import ErrorMet
@@ -72,6 +73,7 @@ class Scrubbing:
     devices: Devices = field(default_factory=Devices)
     hearsay: Hearsay = field(default_factory=Hearsay)
     """Which claims to read between two looks at all of them."""
+    _comfyui: Works | None = None
     _works: bool = False
     _asked_at: float = -POLL_SECONDS
     _told: set[tuple[Path, str]] = field(default_factory=set)
@@ -124,27 +126,33 @@ class Scrubbing:
     # -- decay
 
     def scrub(self, now: float) -> int:
-        """Read this night's part of the files again; return how many bytes that were."""
+        """Read this night's part of the files again; return how many bytes that were.
+
+        What cannot be read, such as all of a drive that is not there, is passed over and takes
+        nothing of the night's quota. A night in which nothing but that was due did not succeed.
+        """
         quota = self._quota(now)
-        before = now - self.days * DAY / 2
-        read = 0
-        while read < quota and not self.stop.is_set():
-            found = self.reader.read(lambda c: care.due(c, _PIECE, before))
-            if not found:
+        read, in_vain = 0, False
+        for item in self._due(now - self.days * DAY / 2):
+            if read >= quota or self.stop.is_set():
                 break
-            progressed = False
-            for item in found:
-                if read >= quota or self.stop.is_set():
-                    break
-                done = self._check(item)
-                progressed = progressed or done
-                read += item.stamp.size
-            if not progressed:
-                break  # what is left cannot be read now; another night
-        if not self.stop.is_set():
+            done = self._check(item)
+            read += done or 0
+            in_vain = in_vain or done is None
+        if not self.stop.is_set() and (read or not in_vain):
             self.keeper.write(lambda c: workflows.note_timer(c, SCRUB, now))
             self.tally.scrubbed(now)
         return read
+
+    def _due(self, before: float) -> Iterator[Due]:
+        """Yield the files whose last reading was before that time, the oldest first, each once."""
+        before = min(before, time.time())
+        after: tuple[float, Path] | None = None
+        while found := self.reader.read(
+            partial(care.due, limit=_PIECE, before=before, after=after)
+        ):
+            yield from found
+            after = found[-1].place
 
     def _quota(self, now: float) -> int:
         """Return how many bytes are due: a part of all for each day since the last time."""
@@ -154,12 +162,16 @@ class Scrubbing:
         days = min(_MOST_DAYS, max(1.0, (now - last) / DAY))
         return max(1, int(total * days / self.days))
 
-    def _check(self, item: Due) -> bool:
-        """Read one file and store what it tells; return whether that came to anything."""
+    def _check(self, item: Due) -> int | None:
+        """Read one file and store what it tells; return its bytes, or ``None`` if it cannot be.
+
+        It is 0 where the file is not due any more: it was written to since, or read by another
+        name.
+        """
         self._wait_for_others()
         known = self.reader.read(lambda c: hashes.known(c, item.path))
-        if known is None or known.stamp != item.stamp:
-            return True
+        if known is None or known.stamp != item.stamp or known.verified_at != item.verified_at:
+            return 0
         digests = known.digests
         wanted = Wanted(digests.after_sha256 is not None, digests.blake3 is not None)
         try:
@@ -167,14 +179,16 @@ class Scrubbing:
         except Interrupted:
             raise
         except WatchmanError as error:
-            self._tell_once(item.path, error.trouble())
-            return False
+            trouble = error.trouble()
+            self._tell_once(item.path, trouble)
+            self.keeper.write(lambda c: hashes.unreadable(c, [(item.path, item.stamp, trouble)]))
+            return None
         if isinstance(reading, Changed):
-            return False
+            return None
         told = judged(reading, self.devices.of(reading.stamp.device, item.path))
         verdict = judge(self.reader, Restoring(self.place.layout.folders), item.path, told)
         self.desk.store(verdict.events)
-        return True
+        return reading.measured.size
 
     def _brake(self) -> Callable[[int], None]:
         before = 0
@@ -200,11 +214,12 @@ class Scrubbing:
 
     def _comfyui_works(self) -> bool:
         """Whether ComfyUI runs a prompt, as it said some seconds ago at the most."""
-        ask = self.manner.runs_prompt
-        if ask is None:
+        if self.manner.runs_prompt is None:
             return False
+        if self._comfyui is None:
+            self._comfyui = Works(self.manner.runs_prompt)
         if time.monotonic() - self._asked_at >= POLL_SECONDS:
-            self._works = bool(ask())
+            self._works = self._comfyui.ask()
             self._asked_at = time.monotonic()
         return self._works
 

@@ -123,6 +123,8 @@ class Running:
         )
         sweeps.on_swept = running._note_swept
         watching.compared = sweeps.first_done.is_set
+        if engine.tidying is not None:
+            engine.tidying.may_begin = sweeps.first_done.is_set
         sweeps.pending = lambda: notices.qsize() + watching.settling.waiting()
         running.scrubbing = running._scrubbing(tally)
         if running.scrubbing.claims:

@@ -94,7 +94,7 @@ def gathered(analyses: Sequence[Analysis]) -> dict[tuple[str, str], Wanted]:
             declared = finding.reference.declared
             urls.setdefault(key, []).extend(d.url for d in declared if d.url)
             hashes.setdefault(key, set()).update(d.sha256 for d in declared if d.sha256)
-            told.setdefault(key, {}).update(dict.fromkeys(finding.reference.short_hashes))
+            told.setdefault(key, {}).update(dict.fromkeys(finding.reference.told_hashes))
     return {
         key: Wanted(*key, tuple(dict.fromkeys(found)), tuple(sorted(hashes[key])), tuple(told[key]))
         for key, found in urls.items()

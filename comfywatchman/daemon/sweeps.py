@@ -18,7 +18,8 @@ from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.walks import Once, Walks
 from comfywatchman.daemon.watching import FAILURE, TIMER, Check, Stop, SweepRequest
 from comfywatchman.disk.answering import Silent
-from comfywatchman.disk.walk import told
+from comfywatchman.disk.places import told
+from comfywatchman.disk.walk import any_file
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
@@ -32,6 +33,7 @@ from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.sweeping import Tree, TreeNews
 from comfywatchman.state import models
+from comfywatchman.state.marks import Unmarked
 from comfywatchman.watch.notice import Noticed, RootChange, RootState
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class Sweeps:
     _lost: int = 0
     _signatures: dict[Path, tuple[int, ...] | None] = field(default_factory=dict)
     """What lay in the place of what is offline when it was last walked."""
+    _emptied: frozenset[Path] = frozenset()
+    """Which of these were full and hold nothing now."""
     _uncovered: dict[Path, int] = field(default_factory=dict)
     _on_first_done: Callable[[], None] = lambda: None
 
@@ -161,6 +165,7 @@ class Sweeps:
         if whole:
             self.desk.tell(SweepStarted(request.reason))
         counts: Counter[str] = Counter()
+        unmarked: list[Unmarked] = []
         files = {"workflows": 0, "models": 0}
         listened = whole and self._listened(request.reason)
         for tree in self._trees(request):
@@ -170,6 +175,7 @@ class Sweeps:
             if news is not None:
                 files[tree.kind] += news.files
                 counts.update(dict(news.counts()))
+                unmarked += news.unmarked
         if whole:
             self.first_done.set()
             self._on_first_done()
@@ -179,6 +185,7 @@ class Sweeps:
                 SweepFinished(request.reason, duration, files["workflows"], files["models"], drift)
             )
             self.looking.begin()
+        self.walks.mark(unmarked, self.stopping)
 
     def _walk(self, tree: Tree, request: SweepRequest, *, listened: bool) -> TreeNews | None:
         """Walk one tree; ``None`` where it is not there, or does not answer.
@@ -319,12 +326,14 @@ class Sweeps:
         return [
             f"{place}: {why.cause}"
             for place, why in offline.items()
-            if place in workflows or self._held(place)
+            if place in workflows or (place not in self._emptied and self._held(place))
         ]
 
     def _note_places(self, walked: Path, news: TreeNews) -> None:
         """Tell what went offline and what came back, at and below the directory *walked*."""
         away = news.out_of_reach()
+        elsewhere = {each for each in self._emptied if not each.is_relative_to(walked)}
+        self._emptied = frozenset(elsewhere | news.emptied())
         for place in list(self.reach.offline):
             if place not in away and place.is_relative_to(walked):
                 self._came_back(place)
@@ -336,10 +345,20 @@ class Sweeps:
     def _look_at_offline(self) -> None:
         """Ask for a walk of what is offline, below a root, where something else lies by now."""
         roots = {tree.root for tree in self.trees}
-        for place in self.reach.offline.keys() - roots:
+        for place in self._emptied:
+            if self._holds_a_file(place) or not self._held(place):
+                self.inbox.put(SweepRequest("directory", place))
+        for place in self.reach.offline.keys() - roots - self._emptied:
             if self._signature(place) != self._signatures.get(place):
                 below = place if place.is_dir() else place.parent
                 self.inbox.put(SweepRequest("directory", below))
+
+    def _holds_a_file(self, place: Path) -> bool:
+        tree = next((t for t in self.trees if place.is_relative_to(t.root)), None)
+        try:
+            return tree is not None and self.reach.at(place, lambda p: any_file(p, tree.wanted))
+        except OSError:
+            return False
 
     def _signature(self, place: Path) -> tuple[int, ...] | None:
         """Return what tells one directory from another that lies in its place."""

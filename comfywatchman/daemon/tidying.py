@@ -36,12 +36,15 @@ class Tidying:
     reader: Reader
     audit: AuditLog
     clock: Callable[[], float] = time.monotonic
+    may_begin: Callable[[], bool] = lambda: True
+    """Whether it would be in nobody's way: the first sweep goes first."""
     _last: float | None = None
 
     def __call__(self) -> None:
         """Look once an hour; a directory that cannot be read now is looked at later."""
         now = self.clock()
-        if not self.days or (self._last is not None and now - self._last < EVERY_SECONDS):
+        lately = self._last is not None and now - self._last < EVERY_SECONDS
+        if not self.days or lately or not self.may_begin():
             return
         self._last = now
         for place in sorted(set(self._places())):

@@ -16,8 +16,8 @@ from comfywatchman.daemon.stock import Stock, Stocked
 from comfywatchman.disk.devices import Devices
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import FileUnreadable, Interrupted, Trouble, WatchmanError
-from comfywatchman.domain.files import Reading
-from comfywatchman.inventory import Changed, Wanted, examine_model, read_model
+from comfywatchman.domain.files import Digests, Reading
+from comfywatchman.inventory import Changed, Wanted, examine_model, is_lora, read_model
 from comfywatchman.pipeline.trust import judged
 from comfywatchman.state.sources import Source
 
@@ -71,6 +71,8 @@ class Verifier:
     ledger: Ledger
     stop: threading.Event
     restoring: Restoring
+    blake3: bool = False
+    """Whether what is measured is to have this hash, too."""
     devices: Devices = field(default_factory=Devices)
 
     def run(
@@ -91,7 +93,8 @@ class Verifier:
     def _checked(self, file: Stocked, on_block: Callable[[int], None]) -> Checked:
         started = time.monotonic()
         try:
-            reading = read_model(file.path, self.stop, on_block, _wanted(file), from_disk=True)
+            wanted = self._wanted(file)
+            reading = read_model(file.path, self.stop, on_block, wanted, from_disk=True)
             trouble = examine_model(file.path).trouble
         except Interrupted:
             raise
@@ -101,6 +104,18 @@ class Verifier:
             return _changed(file, reading)
         device = self.devices.of(reading.stamp.device, file.path)
         return self._compared(file, judged(reading, device), trouble, time.monotonic() - started)
+
+    def _wanted(self, file: Stocked) -> Wanted:
+        """Ask for what was measured before, so that all of it is compared and none of it forgotten.
+
+        And for what the daemon would have measured.
+        """
+        digests = file.known.digests if file.known is not None else Digests()
+        lora = is_lora(self.stock.folders, file.path)
+        return Wanted(
+            after_header=lora or digests.after_sha256 is not None,
+            blake3=self.blake3 or digests.blake3 is not None,
+        )
 
     def _compared(
         self, file: Stocked, reading: Reading, trouble: Trouble | None, seconds: float
@@ -130,15 +145,6 @@ class Verifier:
             found.trouble or trouble,
             sources,
         )
-
-
-def _wanted(file: Stocked) -> Wanted:
-    """Ask for what was measured before, so that all of it is compared and none of it forgotten."""
-    digests = file.known.digests if file.known is not None else None
-    return Wanted(
-        after_header=digests is not None and digests.after_sha256 is not None,
-        blake3=digests is not None and digests.blake3 is not None,
-    )
 
 
 def _changed(file: Stocked, reading: Changed) -> Checked:

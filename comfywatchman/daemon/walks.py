@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -11,22 +14,30 @@ from typing import TYPE_CHECKING
 import structlog
 
 from comfywatchman.daemon.arrivals import Arrivals
-from comfywatchman.daemon.watching import Stop, SweepRequest
+from comfywatchman.daemon.sidecars import Sidecars
+from comfywatchman.daemon.watching import POLL, Stop, SweepRequest
 from comfywatchman.disk.errors import reading_failed
-from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.disk.files import look
+from comfywatchman.domain.errors import DiskFailed, DiskFull, Trouble, WatchmanError
 from comfywatchman.domain.files import Folders, Stamp
-from comfywatchman.domain.messages import ErrorMet, Event
+from comfywatchman.domain.messages import ErrorMet, Event, ModelMoved
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.leftovers import remove_leftovers
 from comfywatchman.pipeline.moving import moved
 from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, sweep_tree
-from comfywatchman.state import models, volumes, workflows
+from comfywatchman.state import marks, models, volumes, workflows
+from comfywatchman.state.lookups import Lookups
 from comfywatchman.watch.notice import Notice, Noticed
 
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Reader
 
 Beat = Callable[[], None]
+
+_MARKED_AT_ONCE = 500
+"""Directories in one transaction: others wait for its end."""
+
+_STOPS_SECONDS = 1.0
 
 
 class Once:
@@ -66,14 +77,25 @@ class Walks:
     folders: Folders
     settle_seconds: float
     tell: Callable[[Path, Trouble], None]
+    _sidecars: Sidecars = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sidecars = Sidecars(lambda path: self.notices.put(Noticed(path, Notice.CHANGED)))
 
     def walk(self, tree: Tree, request: SweepRequest, beat: Beat) -> Walked:
         """Walk what *request* wants of *tree*, and pass on what differs."""
         below = request.below
         arrivals = self._arrivals(beat)
         take_new = arrivals.take if tree.kind == "models" else None
+        polled = request.reason == POLL and tree.kind == "models"
         news = sweep_tree(
-            tree, self.reader, below, take_new=take_new, beat=beat, believe=request.believe
+            tree,
+            self.reader,
+            below,
+            take_new=take_new,
+            beat=beat,
+            believe=request.believe,
+            on_others=self._sidecars.take if polled else None,
         )
         if news.offline is None:
             if news.volumes and not news.found.held:
@@ -81,6 +103,8 @@ class Walks:
             self._renumber(tree, news)
             if tree.kind == "models":
                 self._pass_on_models(news, arrivals, beat)
+                if below is not None:
+                    self._tell_other_names(news)
             else:
                 self._pass_on_workflows(news, beat)
             for path, _ in news.found.removed():
@@ -90,6 +114,21 @@ class Walks:
                 self._tidy(news.parts)
         arrivals.flush()
         return Walked(news, arrivals.noted, arrivals.untold)
+
+    def mark(self, directories: Sequence[marks.Unmarked], stopping: threading.Event) -> None:
+        """Mark *directories* by their rows, so that the next walk need not ask for these.
+
+        Who stops waits a second for it: a start is when the marks count most.
+        """
+        began = time.monotonic()
+        for first in range(0, len(directories), _MARKED_AT_ONCE):
+            if stopping.is_set() and time.monotonic() - began > _STOPS_SECONDS:
+                return
+            some = directories[first : first + _MARKED_AT_ONCE]
+            try:
+                self.desk.keeper.write(partial(marks.note, directories=some))
+            except (DiskFull, DiskFailed):
+                return  # the next walk asks for the rows then, and tries again
 
     def look_into(self, path: Path) -> Sequence[Event]:
         """Look into a model file that has come to rest; one file never ends a walk."""
@@ -124,14 +163,51 @@ class Walks:
             self.desk.keeper.write(lambda c: rows.renumber(c, again))
 
     def _pass_on_models(self, news: TreeNews, arrivals: Arrivals, beat: Beat) -> None:
-        for files in (news.found.added(), news.found.changed()):
-            for path, stamp in files:
+        added = list(news.found.added())
+        events = self._with_their_directory(added, beat)
+        moved_here = {event.path for event in events}
+        for path, stamp in (*added, *news.found.changed()):
+            if path not in moved_here:
                 arrivals.take(path.parent, [(path.name, stamp)])
-        events: list[Event] = []
         for move in news.found.moved:
             beat()
             events.append(moved(self.reader, move.after, move.before, move.now))
         self.store(events)
+
+    def _with_their_directory(
+        self, added: Sequence[tuple[Path, Stamp]], beat: Beat
+    ) -> list[ModelMoved]:
+        """Return the files that came with a directory of theirs, which changes none of its stamps.
+
+        The walk saw where they are, and another one, or none, sees that they are not where they
+        were.
+        """
+        found: list[ModelMoved] = []
+        with self.reader.connect() as connection:
+            known = Lookups(connection)
+            for path, stamp in added:
+                for other, was, _ in known.names_of(stamp):
+                    beat()
+                    if was == stamp and other != path and _is_gone(other):
+                        found.append(moved(self.reader, path, other, stamp))
+                        break
+        return found
+
+    def _tell_other_names(self, news: TreeNews) -> None:
+        """Have the names looked at that what was written to has elsewhere."""
+        changed = dict(news.found.changed())
+        if not changed:
+            return
+        with self.reader.connect() as connection:
+            known = Lookups(connection)
+            others = {
+                other
+                for stamp in set(changed.values())
+                for other, was, _ in known.names_of(stamp)
+                if was != stamp and other not in changed
+            }
+        for path in sorted(others):
+            self.notices.put(Noticed(path, Notice.CHANGED, met=True))
 
     def _pass_on_workflows(self, news: TreeNews, beat: Beat) -> None:
         for files in (news.found.added(), news.found.changed()):
@@ -146,3 +222,10 @@ class Walks:
         """Remove what interrupted downloads left for good."""
         for path in remove_leftovers(parts, self.folders, self.reader):
             structlog.get_logger("sweep").info("part.removed", path=path)
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        return look(path) is None
+    except WatchmanError:
+        return False

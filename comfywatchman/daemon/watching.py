@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -31,14 +31,17 @@ from comfywatchman.inventory import fetched_beside
 from comfywatchman.inventory.claims import spoken_of
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.moving import moved
+from comfywatchman.pipeline.namesakes import other_names
 from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.sweeping import found_model, is_workflow_file
+from comfywatchman.state import hashes
 from comfywatchman.state.lookups import Lookups
 from comfywatchman.watch.glimpse import glimpse
 from comfywatchman.watch.notice import Notice, Noticed
 from comfywatchman.watch.settle import Rule, Settling
 
 if TYPE_CHECKING:
+    from comfywatchman.state.hashes import Known
     from comfywatchman.state.keeper import Reader
 
 NOBODY_TELLS_SECONDS = 5.0
@@ -50,7 +53,7 @@ LEAVING_SECONDS = 3.0
 LOST_SECONDS = 600.0
 """How long after notices were lost no rename counts as heard; a sweep follows meanwhile."""
 
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 2000
 """Notices taken in before the settled ones are looked at again."""
 
 FAILURE = "failure"
@@ -109,7 +112,13 @@ class Watching:
     """Where files were that were renamed and have not come to rest; nothing else was told of
     them."""
     _just_removed: Path | None = None
-    """The path of the last notice, if it told of a removal: a rename tells both in a row."""
+    """Where the file had its row of whose removal the last notice told, if it was not written to
+    since: a rename tells of the removal and of the arrival in a row."""
+    _by_way_of: dict[Path, Path] = field(default_factory=dict)
+    """Names of no models that renamed files have now, and where these have their rows."""
+    _displaced: dict[tuple[int, int], tuple[float, Known]] = field(default_factory=dict)
+    """What was known of files whose name another file has now, by device and inode, and until
+    when it is kept: names may be exchanged."""
     _lost_at: float = field(default=float("-inf"))
     """When notices were lost, on the monotonic clock."""
     _failures: Failures = field(default_factory=lambda: Failures("settle"))
@@ -123,12 +132,12 @@ class Watching:
     def run(self) -> None:
         while True:
             self.heartbeat = time.time()
-            notices = self._taken()
-            for notice, following in zip_longest(notices, notices[1:]):
+            for notice, again in said_again(self._taken()):
                 if isinstance(notice, Stop):
                     return
-                # The same again: what follows is looked at later than both were told.
-                if notice != following:
+                if again:
+                    self._just_removed = None
+                else:
                     self._attempt(partial(self._take, notice))
             self._attempt(self._hand_over)
 
@@ -139,6 +148,9 @@ class Watching:
             found.append(self.inbox.get(timeout=self._pause()))
             while len(found) < MOST_AT_ONCE:
                 found.append(self.inbox.get_nowait())
+        kinds = Counter(each.kind.value for each in found if isinstance(each, Noticed))
+        for kind, count in kinds.items():
+            self.tally.count_notifications(kind, count)
         return found
 
     def _attempt(self, step: Callable[[], None]) -> None:
@@ -155,13 +167,13 @@ class Watching:
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _take(self, notice: Noticed) -> None:
-        self.tally.count_notifications(notice.kind.value)
         match notice.kind:
             case Notice.CHANGED | Notice.MOVED_HERE:
                 renamed = notice.kind is Notice.MOVED_HERE
                 self._changed(notice.path, renamed=renamed, met=notice.met)
             case Notice.REMOVED:
-                self._removed(notice.path)
+                self._just_removed = self._removed(notice.path)
+                return
             case Notice.DIRECTORY_CHANGED | Notice.ROOT_BACK:
                 self.sweeps.put(SweepRequest("directory", notice.path))
             case Notice.OVERFLOW:
@@ -170,7 +182,7 @@ class Watching:
                 self.sweeps.put(SweepRequest("overflow"))
             case Notice.ROOT_GONE:
                 self.sweeps.put(Check())
-        self._just_removed = notice.path if notice.kind is Notice.REMOVED else None
+        self._just_removed = None
 
     def _changed(self, path: Path, *, renamed: bool, met: bool = False) -> None:
         if self._kind(path) is not None:
@@ -183,16 +195,25 @@ class Watching:
             self.settling.note(path, time.monotonic(), self._glimpse, renamed)
             if not self.settling.waits(path):
                 self._touched.add(path)  # it is gone again, and what was told of it was a write
-        elif self._is_sidecar(path):
+            return
+        self._by_way_of.pop(path, None)
+        if renamed and self._just_removed is not None and len(self._by_way_of) < MOST_AT_ONCE:
+            self._by_way_of[path] = self._just_removed
+        if self._is_sidecar(path):
             self.on_sidecar(path)
         elif self._is_linked_directory(path):
             self.sweeps.put(SweepRequest("directory", path))
 
-    def _removed(self, path: Path) -> None:
-        """Keep the row a moment: what was removed here may have been renamed to there."""
-        if self.settling.waits(path):
+    def _removed(self, path: Path) -> Path | None:
+        """Keep the row a moment: what was removed here may have been renamed to there.
+
+        Returns where its row is, unless something else than renames was told of it since.
+        """
+        origin = self._renamed.pop(path, None) or self._by_way_of.pop(path, None)
+        if origin is None and self.settling.waits(path):
             self._touched.add(path)
-        self._renamed.pop(path, None)
+        if origin is None and path not in self._touched:
+            origin = path
         self.settling.forget(path)
         self._leaving[path] = time.monotonic() + (
             LEAVING_SECONDS if self._kind(path) == "models" else 0.0
@@ -201,6 +222,7 @@ class Watching:
         if beside is not None:
             # Whoever fetched the file is done with it, and need not have touched it since.
             self._changed(path.with_name(beside), renamed=False)
+        return origin
 
     def _is_sidecar(self, path: Path) -> bool:
         return spoken_of(path.name) is not None and str(path).startswith(self._in_models)
@@ -220,9 +242,9 @@ class Watching:
 
     def _kind(self, path: Path) -> str | None:
         name, text = path.name, str(path)
-        if is_workflow_file(name) and text.startswith(self._in_workflows):
+        if text.startswith(self._in_workflows) and is_workflow_file(name):
             return "workflows"
-        if self.is_model(name) and text.startswith(self._in_models):
+        if text.startswith(self._in_models) and self.is_model(name):
             return "models"
         return None
 
@@ -257,7 +279,8 @@ class Watching:
             if self._kind(path) == "workflows":
                 same = known.workflow(path) == stamp
                 return [] if same else [WorkflowSettled(path, stamp.size)]
-            return self._settled_model(path, stamp, known)
+            events = self._settled_model(path, stamp, known)
+            return [*events, *other_names(path, stamp, known, self.reach)]
         except WatchmanError as error:
             return [ErrorMet(error.trouble(), path)]
         except OSError as error:
@@ -267,13 +290,40 @@ class Watching:
         row = known.model(path)
         if row == (stamp, True):
             return []
-        before = self._former_path(path, stamp, known) if row is None else None
-        if before is not None:
-            heard = self._heard(before, path)
-            self._leaving.pop(before, None)
-            self._touched.discard(before)
-            return [moved(self.reader, path, before, stamp, heard=heard)]
+        if row is None or not _same_inode(row[0], stamp):
+            event = self._moved_here(path, stamp, known)
+            if row is not None:
+                self._displace(path)
+            if event is not None:
+                return [event]
         return self.reach.at(path, found_model)
+
+    def _moved_here(self, path: Path, stamp: Stamp, known: Lookups) -> Event | None:
+        """Say that the file was elsewhere a moment ago, if it was."""
+        for other in known.whole_models_like(stamp):
+            there = self.reach.look(other) if other != path else stamp
+            if there is None:
+                heard = self._heard(other, path)
+                self._leaving.pop(other, None)
+                self._touched.discard(other)
+                return moved(self.reader, path, other, stamp, heard=heard)
+            if not _same_inode(there, stamp):
+                heard = self._heard(other, path)
+                return moved(self.reader, path, other, stamp, heard=heard, exchanged=True)
+        _, was = self._displaced.pop((stamp.device, stamp.inode), (0.0, None))
+        if was is None or not was.whole or not _same_bytes(was.stamp, stamp):
+            return None
+        heard = self._heard(was.path, path)
+        return moved(self.reader, path, was.path, stamp, heard=heard, exchanged=True, was=was)
+
+    def _displace(self, path: Path) -> None:
+        """Keep what is known of the file that had this name: it may come under another one."""
+        now = time.monotonic()
+        self._displaced = {file: each for file, each in self._displaced.items() if each[0] > now}
+        was = self.reader.read(lambda c: hashes.known(c, path))
+        if was is not None:
+            file = (was.stamp.device, was.stamp.inode)
+            self._displaced[file] = (now + LEAVING_SECONDS, was)
 
     def _heard(self, before: Path, path: Path) -> bool:
         """Whether the kernel told that *before* was renamed to *path*, and of no write to either.
@@ -283,13 +333,6 @@ class Watching:
         if self._renamed.get(path) != before or before in self._touched:
             return False
         return self.compared() and time.monotonic() - self._lost_at >= LOST_SECONDS
-
-    def _former_path(self, path: Path, stamp: Stamp, known: Lookups) -> Path | None:
-        """Return where this very file was a moment ago, if it was renamed to *path*."""
-        for other in known.whole_models_like(stamp):
-            if other != path and self.reach.look(other) is None:
-                return other
-        return None
 
     def _left(self, path: Path, known: Lookups) -> list[Event]:
         """Believe a removal only when a look at the disk confirms it."""
@@ -302,6 +345,25 @@ class Watching:
             *(ModelRemoved(gone) for gone in known.models_below(path)),
             *(WorkflowRemoved(gone) for gone in known.workflows_below(path)),
         ]
+
+
+def said_again(notices: Sequence[Noticed | Stop]) -> list[tuple[Noticed | Stop, bool]]:
+    """Return each notice, and whether it is only a change of a file that changes again after it.
+
+    What follows is looked at later than both were told. Of a file that is written the kernel tells
+    three times and more, and what many writers do comes in turns.
+    """
+    next_news: dict[Path, Noticed] = {}
+    found: list[tuple[Noticed | Stop, bool]] = []
+    for notice in reversed(notices):
+        if isinstance(notice, Stop):
+            found.append((notice, False))
+            continue
+        again = notice.kind is Notice.CHANGED and next_news.get(notice.path) == notice
+        found.append((notice, again))
+        next_news[notice.path] = notice
+    found.reverse()
+    return found
 
 
 def rule_for(workflow_dirs: Sequence[Path], settle_seconds: float) -> Callable[[Path], Rule]:
@@ -322,3 +384,11 @@ def rule_for(workflow_dirs: Sequence[Path], settle_seconds: float) -> Callable[[
 def _prefixes(roots: Sequence[Path]) -> tuple[str, ...]:
     """Return how the path of whatever lies below one of *roots* begins."""
     return tuple(f"{root}/" for root in roots)
+
+
+def _same_inode(one: Stamp, other: Stamp) -> bool:
+    return (one.device, one.inode) == (other.device, other.inode)
+
+
+def _same_bytes(before: Stamp, after: Stamp) -> bool:
+    return (before.size, before.mtime_ns) == (after.size, after.mtime_ns)

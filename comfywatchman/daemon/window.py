@@ -187,15 +187,19 @@ class View:
                     if not reference.active:
                         continue
                     key = (reference.folder, reference.name)
-                    before = found[key].workflows if key in found else ()
-                    found[key] = ReferenceLine(
+                    before = found.get(key)
+                    asking = (*(before.workflows if before else ()), _id(analysis.path))
+                    line = ReferenceLine(
                         folder=reference.folder,
                         name=reference.name,
                         state=finding.state.value,
                         size=finding.size,
-                        workflows=tuple(dict.fromkeys((*before, _id(analysis.path)))),
+                        workflows=tuple(dict.fromkeys(asking)),
                         error=finding.trouble,
                     )
+                    if before is not None and not finding.lacking:  # others may still lack it
+                        line = replace(before, workflows=line.workflows)
+                    found[key] = line
         return list(found.values())
 
     def jobs(self, state: str | None, limit: int) -> Sequence[JobLine]:

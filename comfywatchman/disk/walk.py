@@ -6,37 +6,26 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from comfywatchman.disk.answering import Silent
 from comfywatchman.disk.files import stamp_of
-from comfywatchman.domain.errors import DiskFailed, FileUnreadable, RootOffline, Trouble
+from comfywatchman.disk.marks import BEAT_EVERY, Mark, Row, compare
+from comfywatchman.disk.places import GONE, dead_link, no_file, told
+from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Stamp
 
 Identity = tuple[int, int]
 """Device and inode of a directory."""
-
-Row = tuple[bytes, int, int, int, int, int]
-"""A file as it was stored: path, device, inode, size, mtime_ns and ctime_ns, each number with the
-sign that SQL gives it."""
 
 QUARANTINE = ".comfywatchman-quarantine"
 SKIPPED = frozenset({".git", QUARANTINE, ".rsync-partial", ".~tmp~"})
 """Directories nobody looks into: ComfyUI skips the first (folder_paths.py), the second is ours, and
 in the others rsync keeps what has not arrived, under its final name."""
 
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""Not there any more, or a link that leads nowhere; every other error proves nothing."""
-
-_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
-
 _MOST_ALIASES = 64
 """How often one directory is listed under different links; more is a knot, not a library."""
-
-_BEAT_EVERY = 1024
-"""Entries of a directory; a slow share takes seconds for so many."""
 
 _UNSIGNED = 2**64
 
@@ -74,6 +63,10 @@ class Listing:
     circle, pipes, devices."""
     changed_ns: int = 0
     """When a name was last added to or taken from the directory itself, as it says."""
+    marked: bool = False
+    """It agrees with its mark: there is nothing to mark anew."""
+    beside: tuple[bytes, ...] = ()
+    """Names of entries that are no rows and become none: directories, files nobody wants."""
 
     @property
     def directory(self) -> Path:
@@ -107,10 +100,19 @@ class _Found:
     odd: list[tuple[str, Trouble]] = field(default_factory=list)
     directories: list[os.DirEntry[bytes]] = field(default_factory=list)
     dead_links: list[os.DirEntry[bytes]] = field(default_factory=list)
+    beside: list[bytes] = field(default_factory=list)
+    rows: dict[bytes, Row] = field(default_factory=dict)
+    """What was stored and is not exactly so."""
+    same: int = 0
+    marked: bool = False
 
 
 def _nothing(_directory: bytes) -> dict[bytes, Row]:
     return {}
+
+
+def _unmarked(_directory: bytes) -> None:
+    return
 
 
 def _go_on() -> None:
@@ -123,6 +125,8 @@ def walk(
     known: Callable[[bytes], dict[bytes, Row]] = _nothing,
     beat: Callable[[], None] = _go_on,
     within: Path | None = None,
+    *,
+    marks: Callable[[bytes], Mark | None] = _unmarked,
 ) -> Iterator[Listing]:
     """Yield one listing for each directory below *root*, *root* first.
 
@@ -139,6 +143,8 @@ def walk(
         beat: called now and then, so that somebody can see that the disk still answers.
         within: the tree that *root* is a part of, where it is: nothing is listed where the way
             from there comes through one directory twice.
+        marks: gives the mark of what *known* gives of a directory, which is not asked where the
+            directory agrees with it.
     """
     try:
         top = _on_the_way(root, within)
@@ -151,23 +157,22 @@ def walk(
     waiting = [top]
     while waiting:
         place = waiting.pop()
-        found, rows = _Found(), known(place.path)
-        before = len(rows)
+        found = _Found()
         trouble: Trouble | None = None
         try:
-            _read(place.path, wanted, found, rows, beat)
+            _look(place.path, wanted, found, known, beat, mark=marks(place.path))
         except OSError as error:
-            if error.errno in _GONE and place is not top:
+            if error.errno in GONE and place is not top:
                 continue
             trouble = told(error, _path(place.path))
-        yield _listing(place, found, rows, before - len(rows), trouble)
+        yield _listing(place, found, trouble)
         for link in found.dead_links:
-            yield _troubled(link.path, linked=True, trouble=_dead(_path(link.path)))
+            yield _troubled(link.path, linked=True, trouble=dead_link(_path(link.path)))
         for entry in found.directories:
             try:
                 below = _below(place, entry)
             except OSError as error:
-                if error.errno not in _GONE:
+                if error.errno not in GONE:
                     trouble = told(error, _path(entry.path))
                     yield _troubled(entry.path, linked=True, trouble=trouble)
                 continue
@@ -196,18 +201,52 @@ def _on_the_way(root: Path, within: Path | None) -> _Place | None:
     return place
 
 
+def _look(
+    directory: bytes,
+    wanted: Callable[[str], bool],
+    found: _Found,
+    known: Callable[[bytes], dict[bytes, Row]],
+    beat: Callable[[], None],
+    *,
+    mark: Mark | None,
+) -> None:
+    """Read *directory*: with its mark alone where it agrees with it, and else with its rows."""
+    marked = None if mark is None else compare(directory, mark, beat)
+    if marked is not None and marked.agrees:
+        found.same, found.marked = len(marked.rows), True
+        for entry in marked.beside:
+            try:
+                _take(entry, wanted, found)
+            except OSError as error:
+                _note_failure(entry, error, wanted, found)
+        return
+    found.rows = known(directory)
+    stored_rows = len(found.rows)
+    try:
+        _read(directory, wanted, found, () if marked is None else marked.rows, beat)
+    finally:
+        found.same = stored_rows - len(found.rows)
+
+
 def _read(
     directory: bytes,
     wanted: Callable[[str], bool],
     found: _Found,
-    rows: dict[bytes, Row],
+    seen_before: Collection[Row],
     beat: Callable[[], None],
 ) -> None:
-    """Read *directory*; what is exactly as in *rows* is taken out of them."""
+    """Read *directory*; what is exactly as in the rows that were *found* is taken out of them.
+
+    What *seen_before* a moment ago was so is not looked at again: a slow share takes long for it.
+    """
+    rows = found.rows
+    passed = {row[0] for row in seen_before if rows.get(row[0]) == row}
+    for path in passed:
+        del rows[path]
     take_out = rows.pop
     with os.scandir(directory) as entries:
         for number, entry in enumerate(entries):
-            if not number % _BEAT_EVERY:
+            if not number % BEAT_EVERY:
                 beat()
             # This far for every file there is, so nothing here is a call that need not be.
             path = entry.path
@@ -225,6 +264,8 @@ def _read(
                     ):
                         continue
                     rows[path] = row
+                elif path in passed:
+                    continue
                 _take(entry, wanted, found)
             except OSError as error:
                 if row is not None:
@@ -242,24 +283,26 @@ def _take(entry: os.DirEntry[bytes], wanted: Callable[[str], bool], found: _Foun
         status = entry.stat()
         if stat.S_ISREG(status.st_mode):
             found.files.append((name, stamp_of(status)))
-        else:
-            found.odd.append((name, _no_file(entry, "is a pipe or a device, and no file")))
+            return
+        found.odd.append((name, no_file(_path(entry.path), "is a pipe or a device, and no file")))
     elif entry.is_symlink() and _leads_nowhere(entry):
         found.dead_links.append(entry)
     else:
         found.others.append(name)
+    found.beside.append(entry.name)
 
 
 def _note_failure(
     entry: os.DirEntry[bytes], error: OSError, wanted: Callable[[str], bool], found: _Found
 ) -> None:
     name = os.fsdecode(entry.name)
-    if error.errno in _GONE:
+    found.beside.append(entry.name)
+    if error.errno in GONE:
         # A link to nothing may lead to a drive that is not plugged in, or in a circle.
         if wanted(name) and entry.is_symlink():
             found.unclear.append(name)
             how = "in a circle" if error.errno == errno.ELOOP else "to nothing"
-            found.odd.append((name, _no_file(entry, f"is a link that leads {how}")))
+            found.odd.append((name, no_file(_path(entry.path), f"is a link that leads {how}")))
         return
     if wanted(name):
         found.unclear.append(name)
@@ -298,9 +341,7 @@ def _loops(place: _Place) -> bool:
     return False
 
 
-def _listing(
-    place: _Place, found: _Found, rows: Mapping[bytes, Row], same: int, trouble: Trouble | None
-) -> Listing:
+def _listing(place: _Place, found: _Found, trouble: Trouble | None) -> Listing:
     cut = len(place.path.rstrip(b"/")) + 1
     return Listing(
         place.path,
@@ -310,12 +351,33 @@ def _listing(
         trouble,
         tuple(found.unclear),
         place.identity,
-        same,
-        {os.fsdecode(path[cut:]): stored(row) for path, row in rows.items()},
+        found.same,
+        {os.fsdecode(path[cut:]): stored(row) for path, row in found.rows.items()},
         tuple(found.others),
         tuple(found.odd),
         place.changed_ns,
+        found.marked,
+        tuple(found.beside),
     )
+
+
+def any_file(directory: Path, wanted: Callable[[str], bool]) -> bool:
+    """Say whether there is any file below *directory* that is *wanted* by its name.
+
+    Links are not followed, and what cannot be read holds none.
+    """
+    waiting = [os.fsencode(directory)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif wanted(os.fsdecode(entry.name)):
+                        return True
+        except OSError:
+            continue
+    return False
 
 
 def stored(row: Row) -> Stamp:
@@ -330,42 +392,3 @@ def _path(path: bytes) -> Path:
 
 def _troubled(path: bytes, *, linked: bool, trouble: Trouble) -> Listing:
     return Listing(path, path, (), linked, trouble)
-
-
-def _no_file(entry: os.DirEntry[bytes], what: str) -> Trouble:
-    return FileUnreadable(
-        f"{_path(entry.path)} {what}.",
-        remedy="Remove it, or put a file in its place.",
-    ).trouble()
-
-
-def _dead(link: Path) -> Trouble:
-    return RootOffline(
-        f"The link {link} leads to nothing.",
-        remedy="Connect the drive it leads to, or remove the link.",
-    ).trouble()
-
-
-def told(error: OSError, path: Path) -> Trouble:
-    """Tell a directory that is not there from one that is forbidden and from a disk that fails."""
-    said = error.strerror or str(error)
-    if isinstance(error, Silent):
-        return RootOffline(
-            f"The directory {path} does not answer.",
-            remedy="Look at the drive or the server it lies on; it is tried again by itself.",
-        ).trouble()
-    if error.errno in _GONE:
-        return RootOffline(
-            f"The directory {path} is not there ({said}).",
-            remedy="Connect or mount it, or take it out of the settings or of "
-            "extra_model_paths.yaml, whichever names it.",
-        ).trouble()
-    if error.errno in _FORBIDDEN:
-        return FileUnreadable(
-            f"The directory {path} may not be read ({said}).",
-            remedy="Give the user that runs comfywatchman the right to read it.",
-        ).trouble()
-    return DiskFailed(
-        f"Reading the directory {path} failed ({said}).",
-        remedy="Look at the disk or the network share; it is tried again with the next sweep.",
-    ).trouble()

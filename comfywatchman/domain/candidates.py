@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import Expected, ShortHash
+from comfywatchman.domain.files import MODEL_SUFFIXES, Expected, ShortHash
 
 
 class Grade(StrEnum):
@@ -55,6 +55,8 @@ class Candidate:
     hinted: bool | None = None
     """Whether the short hashes in texts of other programs say that it is the file, or that it is
     not; ``None`` where they say nothing."""
+    refused: bool = False
+    """The source refused the token that is set: there has to be another one first."""
     replacement: bool = False
     """It is not the wanted file, only one that may serve instead: never chosen unattended."""
 
@@ -80,6 +82,13 @@ class Wanted:
     """Every hash that a workflow gives for it; more than one is a contradiction."""
     short_hashes: tuple[ShortHash, ...] = ()
     """What texts of other programs say about its bytes: a hint, and no proof."""
+    by_person: bool = False
+    """A person gives an address or a hash, and no workflow: the name is only the end of it."""
+
+    @property
+    def has_name(self) -> bool:
+        """Whether it can be looked for by its name."""
+        return not self.by_person or PurePosixPath(self.name).suffix.lower() in MODEL_SUFFIXES
 
     @property
     def filename(self) -> str:
@@ -100,3 +109,13 @@ class Resolution:
     """Everything that was offered, best first, for reports and for a person to choose from."""
     why: Trouble | None = None
     """Why nothing was chosen; ``None`` where something was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """An answer about something else than was asked."""
+
+    requested: int | str
+    returned: int | str | None
+    """``None`` where it was empty."""
+    trouble: Trouble

@@ -84,6 +84,12 @@ class AddressInUse(WatchmanError):
     code = "address-in-use"
 
 
+class ServiceUnavailable(WatchmanError):
+    """The service manager of this system cannot be asked, or refused."""
+
+    code = "service-unavailable"
+
+
 # -- reading a workflow
 
 

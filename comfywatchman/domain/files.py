@@ -242,6 +242,7 @@ class Folders:
     """Directories that ComfyUI loads node packs from."""
     _prefixes: tuple[tuple[str, str, int], ...] = field(init=False, repr=False, compare=False)
     """Each root as text with a slash, its folder, and its place among the folder's roots."""
+    _roots: tuple[Path, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         prefixes = tuple(
@@ -250,6 +251,9 @@ class Folders:
             for order, root in enumerate(folder.roots)
         )
         object.__setattr__(self, "_prefixes", prefixes)
+        every = {self.models_root, *(root for each in self.table.values() for root in each.roots)}
+        outermost = (root for root in every if every.isdisjoint(root.parents))
+        object.__setattr__(self, "_roots", tuple(sorted(outermost)))
 
     def folder(self, name: str) -> Folder:
         """Return the folder *name*; one that no table knows is ``models/NAME``, as packs do it."""
@@ -262,13 +266,7 @@ class Folders:
 
     def roots(self) -> tuple[Path, ...]:
         """Return every directory that holds models, none below another, without repeats."""
-        every = {self.models_root}
-        for folder in self.table.values():
-            every.update(folder.roots)
-        ordered = sorted(every)
-        return tuple(
-            root for root in ordered if not any(other in root.parents for other in ordered)
-        )
+        return self._roots
 
     def named(self, path: Path) -> Iterator[tuple[str, str]]:
         """Yield each (folder, name) under which ComfyUI lists *path*, as `listed` does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from comfywatchman.domain.candidates import Candidate
+from comfywatchman.domain.candidates import Candidate, Mismatch
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Measured, Reading, Stamp
 from comfywatchman.domain.jobs import Cause
@@ -172,6 +172,10 @@ class ModelMoved:
     """A sample of the bytes is as it was; otherwise the hash is forgotten."""
     proven: bool = True
     """Nothing but the rename can have happened; otherwise the file is measured once more."""
+    exchanged: bool = False
+    """Another file has the name *before* now, and what is known of that is for it to say."""
+    reading: Reading | None = None
+    """Where that is so: what is known of the bytes, as of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +204,6 @@ class ReferenceResolved:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAmbiguous:
-    """A person has to choose."""
-
     folder: str
     name: str
     candidates: tuple[Candidate, ...]
@@ -224,6 +226,7 @@ class SearchAsked:
     """answered, empty, unavailable or mismatch."""
     duration_seconds: float
     trouble: Trouble | None = None
+    mismatches: tuple[Mismatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

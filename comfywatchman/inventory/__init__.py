@@ -4,7 +4,7 @@ from comfywatchman.inventory.arriving import is_at_rest, may_still_arrive
 from comfywatchman.inventory.digests import Wanted
 from comfywatchman.inventory.examine import Examined, examine_model
 from comfywatchman.inventory.measure import Changed, measure_model, read_model
-from comfywatchman.inventory.names import fetched_beside, is_model, is_temporary, lists
+from comfywatchman.inventory.names import fetched_beside, is_lora, is_model, is_temporary, lists
 from comfywatchman.inventory.sample import has_header, sample_of
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "fetched_beside",
     "has_header",
     "is_at_rest",
+    "is_lora",
     "is_model",
     "is_temporary",
     "lists",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from comfywatchman.domain.files import MODEL_SUFFIXES, Folders
 
@@ -35,6 +35,10 @@ _TEMPORARY_SUFFIXES = frozenset(
 )
 _UNCONFIRMED = re.compile(r"unconfirmed \d+\b", re.IGNORECASE)
 """How Chrome calls a download that nobody has confirmed yet."""
+
+_LORAS = "loras"
+"""The folder whose files others know by their hash without the header, since that is edited."""
+_WITH_HEADER = (".safetensors", ".sft")
 
 COMPANIONS = (".aria2", ".part", ".crdownload", ".fdmdownload", ".downloading", ".st")
 """Beside a file of the final name these say that it is still being fetched."""
@@ -78,3 +82,9 @@ def lists(folders: Folders, folder: str, name: str) -> bool:
         return False
     suffixes = folders.folder(folder).suffixes
     return not suffixes or PurePosixPath(name).suffix.lower() in suffixes | MODEL_SUFFIXES
+
+
+def is_lora(folders: Folders, path: Path) -> bool:
+    """Say whether *path* is a LoRA with a header: others know it by the hash of what follows."""
+    named = path.suffix.lower() in _WITH_HEADER
+    return named and any(folder == _LORAS for folder, _ in folders.named(path))

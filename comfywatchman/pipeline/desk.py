@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.jobs import Job
+from comfywatchman.domain.jobs import Job, ResolveReference
 from comfywatchman.domain.messages import (
     Event,
     JobFailed,
@@ -20,6 +20,7 @@ from comfywatchman.domain.messages import (
     ModelIndexed,
     ModelRemoved,
 )
+from comfywatchman.pipeline.holding import Hold
 from comfywatchman.pipeline.record import (
     INDEX,
     record,
@@ -82,6 +83,7 @@ class Desk:
     so."""
     rules: Callable[[str], jobs.Rules] = lambda _kind: jobs.ANY
     """Which jobs of a kind may be handed out at this moment."""
+    hold: Hold = field(default_factory=Hold)
     workers: dict[str, int] = field(default_factory=dict)
     """How many workers listen to each bell; one when not named."""
 
@@ -107,10 +109,16 @@ class Desk:
 
     def take(self, kind: str) -> JobRow | None:
         """Take the next job that may run now; a look without a lock says whether there is one."""
-        rules = self.rules(kind)
+        rules, searches = self.rules(kind), kind == ResolveReference.kind
+        if searches:
+            rules = self.hold.rules(rules, time.time())
         looked = self.reader.read(lambda c: jobs.claimable(c, kind, time.time(), rules))
         if looked is None:
+            if searches:
+                self.reader.read(lambda c: self.hold.note(c, rules, time.time()))
             return None
+        if searches:
+            self.hold.began = None
         return self.keeper.write(lambda c: jobs.claim(c, kind, time.time(), rules))
 
     def give_back(self, row: JobRow, outcome: Outcome) -> None:
@@ -121,7 +129,9 @@ class Desk:
             kinds = _record_all(connection, outcome.events)
             kinds |= jobs.enqueue(connection, outcome.jobs, now)
             again = _close(connection, row, outcome, now)
-            return kinds | ({again} if again else set()) | {row.kind}
+            # A search may have waited for this workflow to be read.
+            held = {ResolveReference.kind} if self.hold.began is not None else set()
+            return kinds | ({again} if again else set()) | {row.kind} | held
 
         kinds = self.keeper.write(change)
         events = outcome.events
@@ -165,9 +175,13 @@ class Desk:
         self._ring(kinds)
 
     def _ring(self, kinds: set[str]) -> None:
+        """Wake the workers; who was rung for and has not looked yet will see this news as well."""
         for kind in kinds:
-            for _ in range(self.workers.get(kind, 1)):
-                self.bells[kind].put(None)
+            bell = self.bells[kind]
+            # Results lie in the bell of the index thread: they do not stand for news of others.
+            rung = 0 if kind == INDEX else bell.qsize()
+            for _ in range(self.workers.get(kind, 1) - rung):
+                bell.put(None)
 
 
 def _record_all(connection: Connection, events: Iterable[Event]) -> set[str]:

@@ -45,6 +45,9 @@ class StoredLibrary:
     def stemmed(self, stem: str) -> Sequence[ModelFile]:
         return self._checked(models.stemmed(self.connection, stem))
 
+    def containing(self, text: str) -> Sequence[ModelFile]:
+        return self._checked(models.containing(self.connection, text))
+
     def hashed(self, sha256: str) -> Sequence[ModelFile]:
         files = self._checked(models.hashed(self.connection, sha256))
         return [file for file in files if file.sha256]
@@ -114,6 +117,10 @@ class WalkedLibrary:
 
     def stemmed(self, stem: str) -> Sequence[ModelFile]:
         return self._by_stem.get(searchable(stem), [])
+
+    def containing(self, text: str) -> Sequence[ModelFile]:
+        every = (file for files in self._by_base.values() for file in files)
+        return [file for file in every if text in str(file.path)]
 
     def hashed(self, sha256: str) -> Sequence[ModelFile]:
         return self._by_hash.get(sha256, [])

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 
 def moved(
-    reader: Reader, path: Path, before: Path, stamp: Stamp, *, heard: bool = False
+    reader: Reader,
+    path: Path,
+    before: Path,
+    stamp: Stamp,
+    *,
+    heard: bool = False,
+    exchanged: bool = False,
+    was: Known | None = None,
 ) -> ModelMoved:
     """Say that the file at *path* was at *before*, and whether its hash may be kept.
 
@@ -33,12 +40,16 @@ def moved(
         stamp: as it is now.
         heard: the kernel told of the rename, and of nothing else since the file was as its row has
             it. What is written through another name of the file it does not tell.
+        exchanged: another file is at *before* now.
+        was: its row, where another file has taken that as well.
     """
-    known = reader.read(lambda c: hashes.known(c, before))
-    if known is None or known.sha256 is None:
-        return ModelMoved(path, before, stamp)  # there is no hash to be wrong about
+    known = was or reader.read(lambda c: hashes.known(c, before))
+    if known is None or known.sha256 is None:  # there is no hash to be wrong about
+        return ModelMoved(path, before, stamp, exchanged=exchanged)
     proven = known.stamp == stamp or (heard and known.links == 1)
-    return ModelMoved(path, before, stamp, _same(known, path, stamp), proven)
+    reading = known.reading(stamp, known.links) if exchanged else None
+    same = _same(known, path, stamp)
+    return ModelMoved(path, before, stamp, same, proven, exchanged, reading)
 
 
 def _same(known: Known, path: Path, stamp: Stamp) -> bool:

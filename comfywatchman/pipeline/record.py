@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,6 @@ from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, FetchModel
 from comfywatchman.domain.messages import (
     DownloadFailed,
     Event,
-    ModelChanged,
     ModelCorrupt,
     ModelFound,
     ModelIndexed,
@@ -22,12 +21,12 @@ from comfywatchman.domain.messages import (
     ModelVerified,
     ReferenceAmbiguous,
     ReferenceResolved,
-    RootOffline,
     RootOnline,
     WorkflowAnalyzed,
     WorkflowRemoved,
 )
 from comfywatchman.domain.references import Analysis, Finding, ReferenceState
+from comfywatchman.pipeline import concerned
 from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.pipeline.rules import next_jobs
 from comfywatchman.state import (
@@ -51,8 +50,12 @@ if TYPE_CHECKING:
 INDEX = "index"
 """The bell of the thread that has model files measured."""
 
-_TO_MEASURE = (ModelFound, ModelMoved, WorkflowAnalyzed)
+_TO_MEASURE = (ModelFound, ModelMoved, RootOnline, WorkflowAnalyzed)
 """After these another file may be the one to measure next."""
+
+
+_Wanted = Mapping[tuple[str, str], str]
+"""The state of what a workflow asks for, by folder and name."""
 
 
 def record(connection: Connection, event: Event, now: float) -> set[str]:
@@ -62,18 +65,40 @@ def record(connection: Connection, event: Event, now: float) -> set[str]:
     """
     if isinstance(event, WorkflowAnalyzed) and _was_saved(connection, event):
         event = replace(event, cause=Cause.CHANGED)
-    asked = _asked_before(connection, event)
-    before = _bytes_of(connection, event)
+    before = concerned.bytes_of(connection, event)
     wanted = _wanted_by(connection, event)
-    doubted = _doubted_before(connection, event)
     _store(connection, event, now)
     _close_what_is_over(connection, event, wanted, now)
-    waiting = {*_waiting(connection, event), *_concerned(connection, event, before)}
+    waiting = {
+        *concerned.by_name(connection, event),
+        *concerned.by_bytes(connection, event, before),
+    }
+    asked = frozenset(wanted) if _is_lesson(event) else frozenset()
     follow = next_jobs(event, waiting=tuple(sorted(waiting)), asked=asked)
-    if isinstance(event, WorkflowAnalyzed) and _overtaken(connection, event, doubted, now):
-        follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
-    kinds = jobs.enqueue(connection, follow, now, priority=_priority(connection, event))
-    return kinds | {INDEX} if isinstance(event, _TO_MEASURE) else kinds
+    if isinstance(event, WorkflowAnalyzed):
+        doubted = {key for key, state in wanted.items() if state in promises.UNDECIDED}
+        if _overtaken(connection, event, doubted, now):
+            follow.append(AnalyzeWorkflow(event.analysis.path, Cause.ARRIVED))
+    kinds: set[str] = set()
+    if follow:
+        kinds = jobs.enqueue(connection, follow, now, priority=_priority(connection, event))
+    return kinds | {INDEX} if _is_to_measure(event, wanted) else kinds
+
+
+def _is_to_measure(event: Event, wanted: _Wanted) -> bool:
+    """Whether another file may be the one to measure next.
+
+    That a workflow got what it was known to want is no news of that kind.
+    """
+    if not isinstance(event, WorkflowAnalyzed) or event.cause in {Cause.CHANGED, Cause.LEARNED}:
+        return isinstance(event, _TO_MEASURE)
+    for finding in event.analysis.findings:
+        reference = finding.reference
+        before = wanted.get((reference.folder or "", workflows.natural(reference.name)))
+        news = finding.state.value != before and finding.state is not ReferenceState.PRESENT
+        if reference.active and (before is None or news):
+            return True
+    return False
 
 
 def _was_saved(connection: Connection, event: WorkflowAnalyzed) -> bool:
@@ -96,43 +121,38 @@ def _priority(connection: Connection, event: Event) -> int:
             return 0
 
 
-def _asked_before(connection: Connection, event: Event) -> frozenset[tuple[str, str]]:
-    """Return folder and name of what an analyzed workflow was known to ask for until now."""
-    if isinstance(event, WorkflowAnalyzed) and event.cause is Cause.LEARNED:
-        return workflows.wants_of(connection, event.analysis.path)
-    return frozenset()
+def _is_lesson(event: Event) -> bool:
+    """Whether only what a workflow was not known to ask for is to be looked for."""
+    return isinstance(event, WorkflowAnalyzed) and event.cause is Cause.LEARNED
 
 
-def _wanted_by(connection: Connection, event: Event) -> frozenset[tuple[str, str]]:
-    """Return folder and name of what the workflow asked for that *event* is about."""
+def _wanted_by(connection: Connection, event: Event) -> _Wanted:
+    """Return what the workflow is known to ask for that *event* is about."""
     match event:
         case WorkflowAnalyzed(analysis=Analysis(path=path)) | WorkflowRemoved(path=path):
             return workflows.wants_of(connection, path)
         case _:
-            return frozenset()
+            return {}
 
 
-def _doubted_before(connection: Connection, event: Event) -> frozenset[tuple[str, str]]:
-    """Return folder and name of what an analyzed workflow was known to leave open until now."""
-    if isinstance(event, WorkflowAnalyzed):
-        return promises.doubted_by(connection, event.analysis.path)
-    return frozenset()
-
-
-def _close_what_is_over(
-    connection: Connection, event: Event, wanted: frozenset[tuple[str, str]], now: float
-) -> None:
+def _close_what_is_over(connection: Connection, event: Event, wanted: _Wanted, now: float) -> None:
     """Close what failed for models that are here now, or that nobody asks for any more."""
-    over = set()
+    over, left_open, asked = set(), set(), set()
     if isinstance(event, WorkflowAnalyzed):
         for finding in event.analysis.findings:
             reference = finding.reference
             key = (reference.folder or "", workflows.natural(reference.name))
-            if reference.active and reference.folder is not None and _is_over(connection, finding):
+            if reference.active:
+                asked.add(key)
+            if not reference.active or reference.folder is None:
+                continue
+            if _is_over(connection, finding):
                 over.add(key)
-    if wanted:
-        left = wanted - _wanted_by(connection, event)
-        over |= {key for key in left if not workflows.asked_by(connection, *key)}
+            elif finding.trouble is None:  # another node may not find what is here for the first
+                left_open.add(key)
+        over -= left_open
+    left = wanted.keys() - asked
+    over |= left - workflows.asked_among(connection, left)
     jobs.over(connection, [f"{folder}/{name}" for folder, name in over], now)
 
 
@@ -205,7 +225,7 @@ def _follow_many(
 def _overtaken(
     connection: Connection,
     event: WorkflowAnalyzed,
-    doubted: frozenset[tuple[str, str]],
+    doubted: Set[tuple[str, str]],
     now: float,
 ) -> bool:
     """Whether what the analysis saw of a file is no more so.
@@ -252,14 +272,12 @@ def _store(connection: Connection, event: Event, now: float) -> None:
             models.note(connection, path, stamp, whole=whole, trouble=event.trouble)
         case ModelIndexed(path=path, reading=reading):
             hashes.measured(connection, path, reading)
-        case ModelMoved(path=path, before=before, stamp=stamp) if stamp is not None:
-            models.move(connection, before, path, stamp)
-            if not event.same_bytes:
-                hashes.forget_bytes(connection, path)
-            elif not event.proven:
-                hashes.doubt(connection, path)
+        case ModelMoved():
+            _store_moved(connection, event)
         case ModelRemoved(path=path):
             models.forget(connection, path)
+        case RootOnline(root=root):
+            hashes.try_again(connection, root, now)
         case ModelVerified() | ModelCorrupt():
             _store_checked(connection, event)
         case ModelPlaced():
@@ -270,19 +288,36 @@ def _store(connection: Connection, event: Event, now: float) -> None:
             pass
 
 
+def _store_moved(connection: Connection, event: ModelMoved) -> None:
+    path, stamp = event.path, event.stamp
+    if stamp is None:
+        return
+    if not event.exchanged:
+        models.move(connection, event.before, path, stamp)
+    else:
+        models.note(connection, path, stamp, whole=True)
+        if event.reading is not None:
+            hashes.measured(connection, path, event.reading)
+    if not event.same_bytes:
+        hashes.forget_bytes(connection, path)
+    elif not event.proven:
+        hashes.doubt(connection, path)
+
+
 def _store_question(
     connection: Connection,
     event: ReferenceAmbiguous | ReferenceResolved | DownloadFailed,
     now: float,
 ) -> None:
     match event:
-        case ReferenceAmbiguous():
+        case ReferenceAmbiguous(folder=folder, name=name):
             choices.ask(connection, event, now)
+            jobs.withdrawn(connection, f"{folder}/{name}", now)
         case ReferenceResolved(folder=folder, name=name, sources=sources, chosen=chosen):
             choices.settle(connection, folder, name, sources[0] if chosen else None)
         case DownloadFailed(folder=folder, name=name, trouble=trouble):
             if trouble.code not in PASSING:
-                choices.forget_answer(connection, folder, name)
+                choices.forget_answer(connection, folder, name, trouble)
 
 
 def _store_checked(connection: Connection, event: ModelVerified | ModelCorrupt) -> None:
@@ -317,63 +352,3 @@ def _digests_of(connection: Connection, event: ModelPlaced) -> Digests:
     if first is not None and first.sha256 == event.measured.sha256:
         return first.digests
     return Digests(sample=event.sample)
-
-
-_Bytes = dict[Path, frozenset[str]]
-"""Of a file, every way in which its hash may be stated."""
-
-
-def _bytes_of(connection: Connection, event: Event) -> _Bytes:
-    """Return what is known of the bytes of the files that *event* is about."""
-    match event:
-        case ModelMoved(path=path, before=before):
-            paths = {path, before}
-        case (
-            ModelFound(path=path)
-            | ModelIndexed(path=path)
-            | ModelPlaced(path=path)
-            | ModelRemoved(path=path)
-            | ModelVerified(path=path)
-            | ModelCorrupt(path=path)
-        ):
-            paths = {path}
-        case _:
-            paths = set()
-    return {path: promises.proven(connection, path) for path in paths}
-
-
-def _concerned(connection: Connection, event: Event, before: _Bytes) -> set[Path]:
-    """Return the workflows that state bytes which came or went with *event*, by whatever name.
-
-    To those that have their file in place it is no news that it came once more.
-    """
-    now = _bytes_of(connection, event)
-    lost = {digits for path in before for digits in before[path] - now[path]}
-    gained = {digits for path in before for digits in now[path] - before[path]}
-    found = promises.promising(connection, lost)
-    return found | promises.promising(connection, gained, lacking=True)
-
-
-def _waiting(connection: Connection, event: Event) -> tuple[Path, ...]:
-    """Return the workflows that ask for what *event* is about by its name."""
-    match event:
-        case ModelIndexed(path=path, reading=reading):
-            digits = promises.spellings(reading.measured.sha256, reading.digests.after_sha256)
-            return tuple(promises.doubting(connection, path.name, digits))
-        case ModelMoved(path=path, before=before):
-            names = {*parts_of(path.name), *parts_of(before.name)}
-            return tuple(w for name in names for w in workflows.wanting(connection, name))
-        case (
-            ModelPlaced(path=path)
-            | ModelFound(path=path)
-            | ModelRemoved(path=path)
-            | ModelChanged(path=path)
-            | ModelCorrupt(path=path)
-        ):
-            # Of a model in parts, a workflow names the first.
-            names = {*parts_of(path.name)}
-            return tuple(w for name in names for w in workflows.wanting(connection, name))
-        case RootOffline(root=root) | RootOnline(root=root):
-            return tuple(workflows.wanting_from(connection, root))
-        case _:
-            return ()

@@ -16,7 +16,9 @@ from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, Stamp
 from comfywatchman.domain.messages import Event, ModelCorrupt, ModelFound
 from comfywatchman.inventory import examine_model, is_model
 from comfywatchman.pipeline.leftovers import is_part
-from comfywatchman.state import models, volumes, workflows
+from comfywatchman.state import marks, models, volumes, workflows
+from comfywatchman.watch.absence import Absence
+from comfywatchman.watch.inhabited import Inhabited
 from comfywatchman.watch.kernel import Mount, mount_of, mounts
 from comfywatchman.watch.sweep import Outcome, Sweep
 
@@ -88,6 +90,8 @@ class TreeNews:
     """Known files that are links to nothing now; their drive may only not be there."""
     odd: tuple[tuple[Path, Trouble], ...] = ()
     """Names of models or workflows that are no files: links to nothing, pipes."""
+    unmarked: tuple[marks.Unmarked, ...] = ()
+    """Directories of models in which nothing changed or is missing, and that have no mark."""
 
     def out_of_reach(self) -> dict[Path, Trouble]:
         """Return the places that are not what they were, and why."""
@@ -101,6 +105,10 @@ class TreeNews:
             for path in self.dead_links
         }
         return {**dead, **links, **held}
+
+    def emptied(self) -> set[Path]:
+        """Return the places that were full and hold nothing now."""
+        return {each.place for each in self.found.held if each.why is Absence.EMPTIED}
 
     def counts(self) -> tuple[tuple[str, int], ...]:
         """Return (kind, count) of what differs, of all four kinds."""
@@ -160,6 +168,7 @@ class _Gathering:
     parts: list[Path] = field(default_factory=list)
     dead_links: list[Path] = field(default_factory=list)
     odd: list[tuple[Path, Trouble]] = field(default_factory=list)
+    unmarked: list[marks.Unmarked] = field(default_factory=list)
 
     def take(self, listing: Listing) -> None:
         self.files += len(listing.files) + listing.same
@@ -189,6 +198,7 @@ def sweep_tree(
     take_new: TakeNew | None = None,
     beat: Callable[[], None] = lambda: None,
     believe: bool = False,
+    on_others: Callable[[Listing], None] | None = None,
 ) -> TreeNews:
     """Walk *tree*, or only the directory *below* in it, and compare it with the rows.
 
@@ -202,6 +212,7 @@ def sweep_tree(
             in memory; those with an inode that a row has may have moved here, and come later.
         beat: called as the walk goes on.
         believe: whether what is missing was removed, also where its drive may not be there.
+        on_others: is handed each directory with files in it that the tree does not want.
     """
     started = time.monotonic()
     start = below or tree.root
@@ -209,18 +220,27 @@ def sweep_tree(
     rows = models if tree.kind == "models" else workflows
     with reader.connect() as connection:
         before = volumes.known(connection)
-        gathering = _Gathering(Sweep(Numbering()))
+        # Workflows are quickly read again, and are not fetched for being missing.
+        full = os.fsencode(tree.root) if tree.kind == "models" else b""
+        gathering = _Gathering(Sweep(Numbering(), folders=Inhabited(full)))
         known_inode = rows.known_inode(connection) if rows.any_row(connection) else _no
-        for listing in walk(start, tree.wanted, rows.known_in(connection), beat, tree.root):
+        known_in = rows.known_in(connection)
+        mark_of = marks.mark_of(connection) if rows is models else _unmarked
+        for listing in walk(start, tree.wanted, known_in, beat, tree.root, marks=mark_of):
             if listing.identity is None and listing.path == top:
                 if start == tree.root or not _was_taken_away(start, gathering.sweep):
                     return TreeNews(tree, offline=listing.trouble)
                 break
+            gathering.sweep.folders.meet(listing)
+            if on_others is not None and listing.others:
+                on_others(listing)
+            if rows is models and _wants_mark(listing):
+                gathering.unmarked.append((listing.path, listing.beside))
             if take_new is not None and listing.files:
                 gathering.handed_over += _hand_over(listing, take_new, known_inode)
             gathering.take(listing)
         for directory in gathering.sweep.gone(rows.directories(connection, start)):
-            known = rows.known_in(connection)(directory).items()
+            known = known_in(directory).items()
             stamps = {os.fsdecode(path.rpartition(b"/")[2]): stored(row) for path, row in known}
             gathering.sweep.take_gone(Path(os.fsdecode(directory)), stamps)
         here = _volumes(gathering.directories)
@@ -242,7 +262,18 @@ def sweep_tree(
         {} if here.items() <= before.items() else here,
         tuple(gathering.dead_links),
         tuple(gathering.odd),
+        tuple(gathering.unmarked),
     )
+
+
+def _unmarked(_directory: bytes) -> None:
+    return
+
+
+def _wants_mark(listing: Listing) -> bool:
+    """Whether it holds files, every one as it is known or to be known soon, and has no mark."""
+    whole = listing.identity is not None and listing.trouble is None and not listing.known
+    return whole and not listing.marked and bool(listing.same or listing.files)
 
 
 def _leads_nowhere(link: Path) -> bool:

@@ -266,17 +266,24 @@ def _open(
     )
 
 
-def _asked(event: SearchAsked) -> tuple[Line, Line]:
+def _asked(event: SearchAsked) -> tuple[Line, ...]:
     about = {"source": event.backend, "folder": event.folder, "name": event.name}
     outcome = event.result if event.result in {"unavailable", "mismatch"} else "answered"
     level: Level = "info" if outcome == "answered" else "warning"
-    fields = {
+    fields: dict[str, object] = {
         **about,
         "result": event.result,
         "duration_seconds": event.duration_seconds,
         "error": event.trouble,
     }
-    return Line("search.asked", "debug", about), Line(f"search.{outcome}", level, fields)
+    asked = Line("search.asked", "debug", about)
+    if not event.mismatches:
+        return asked, Line(f"search.{outcome}", level, fields)
+    told = (
+        {"requested": each.requested, "returned": each.returned, "error": each.trouble}
+        for each in event.mismatches
+    )
+    return asked, *(Line("search.mismatch", "warning", fields | each) for each in told)
 
 
 def _started(event: DownloadStarted) -> tuple[Line, ...]:

@@ -63,6 +63,8 @@ LOG_EVENTS: Mapping[str, str] = {
     "webhook.failed": "an event could not be posted",
     "job.failed": "a job ended without success",
     "job.set_aside": "a job ended the process too often and is not tried again",
+    "watchdog.withheld": "a thread has ended or is stuck; the service manager is not fed",
+    "watchdog.resumed": "every thread lives and gets on again",
     "error.met": "something outside a job went wrong",
 }
 """Every event name of ours and what it means; ``docs/metrics.md`` lists them."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from comfywatchman.domain.errors import SourceChanged
-from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, FetchModel, Job
+from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, FetchModel, Job, ResolveReference
 from comfywatchman.state.coding import dumps, loads, natural_key, trouble_from
 from comfywatchman.state.job_rows import OPEN, RUNNING, WAITING
+from comfywatchman.state.prepared import Prepared, as_list, from_list
 from comfywatchman.state.schema import jobs
 
 NOW = 10
@@ -32,18 +34,27 @@ def enqueue(
     kinds: set[str] = set()
     asked = tuple(asked)
     turn = _turn(connection) if any(job.kind in _TAKES_TURNS for job in asked) else 0
+    known = _known(connection, asked)
+    seen: set[tuple[str, str]] = set()
+    fresh: list[dict[str, object]] = []
     for place, job in enumerate(asked):
-        found = connection.execute(_by_key(job)).one_or_none()
+        key = (job.kind, natural_key(job.key))
+        if key in seen or ("resolve", key[1]) in seen:  # what came before decides
+            _insert(connection, fresh)
+            known |= _known(connection, [job])
+        seen.add(key)
+        found = known.get(key)
         order = {"priority": priority, "turn": _turn_of(connection, job, turn + place)}
         values: dict[str, object]
         if found is None:
-            connection.execute(insert(jobs).values(_fresh(job, now) | order))
+            fresh.append(_fresh(job, now) | order)
         elif found.state == RUNNING:
             values = {"priority": max(priority, found.priority)}
-            if isinstance(job, AnalyzeWorkflow) or _is_another(job, found.payload):
+            again = isinstance(job, AnalyzeWorkflow | ResolveReference)
+            if again or _is_another(job, found.payload):
                 merged = _merged(job, found.payload, found.again)
                 values |= {"again": True, "payload": dumps(merged), **_lane_of(job)}
-            connection.execute(update(jobs).where(jobs.c.id == found.id).values(values))
+            _update(connection, found.id, values)
             continue
         elif found.state == WAITING:
             values = {"payload": dumps(_merged(job, found.payload, waiting=True))}
@@ -51,22 +62,47 @@ def enqueue(
             values |= _lane_of(job)
             if _impatient(job) or priority > found.priority:
                 values |= {"not_before": 0.0}
-            connection.execute(update(jobs).where(jobs.c.id == found.id).values(values))
+            _update(connection, found.id, values)
         elif _in_vain(job, found.payload, found.trouble) and not priority:
             continue
         else:
             values = _fresh(job, now) | order
             del values["created_at"]
-            connection.execute(update(jobs).where(jobs.c.id == found.id).values(values))
+            _update(connection, found.id, values)
         kinds.add(job.kind)
+    _insert(connection, fresh)
     return kinds
 
 
-def _by_key(job: Job):  # type: ignore[no-untyped-def]  # SQLAlchemy's own generic select
-    columns = (jobs.c.id, jobs.c.state, jobs.c.payload, jobs.c.again, jobs.c.priority)
-    return select(*columns, jobs.c.trouble).where(
-        jobs.c.kind == job.kind, jobs.c.key == natural_key(job.key)
+_COLUMNS = ("id", "kind", "key", "state", "payload", "again", "priority", "trouble")
+
+
+def _known(connection: Connection, asked: Sequence[Job]):  # type: ignore[no-untyped-def]  # SQLAlchemy's own generic rows
+    """Return the rows of the jobs that are known already, by kind and key."""
+    by_kind: dict[str, list[str]] = {}
+    for job in asked:
+        by_kind.setdefault(job.kind, []).append(natural_key(job.key))
+    return {
+        (row.kind, row.key): row
+        for kind, keys in by_kind.items()
+        for row in _KNOWN.rows(connection, of=kind, keys=as_list(keys))
+    }
+
+
+_KNOWN = Prepared(
+    select(*(jobs.c[name] for name in _COLUMNS)).where(
+        jobs.c.kind == bindparam("of"), jobs.c.key.in_(from_list("keys"))
     )
+)
+
+
+def _insert(connection: Connection, fresh: list[dict[str, object]]) -> None:
+    """Store new jobs, those of a kind in the order in which they were asked for."""
+    of_fetches = [row for row in fresh if "lane" in row]
+    for rows in ([row for row in fresh if "lane" not in row], of_fetches):
+        if rows:
+            _inserting(tuple(rows[0])).run_many(connection, rows)
+    fresh.clear()
 
 
 def _turn(connection: Connection) -> int:
@@ -74,20 +110,28 @@ def _turn(connection: Connection) -> int:
 
     Whoever comes new begins here, with one job for each turn, beside those who came before.
     """
-    first: int | None = connection.execute(
-        select(func.min(jobs.c.turn)).where(jobs.c.kind.in_(_TAKES_TURNS), jobs.c.state.in_(OPEN))
-    ).scalar()
-    return first or 0
+    return _FIRST_TURN.first(connection).turn or 0
+
+
+_FIRST_TURN = Prepared(
+    select(func.min(jobs.c.turn).label("turn")).where(
+        or_(*(jobs.c.kind == kind for kind in _TAKES_TURNS)),
+        or_(*(jobs.c.state == state for state in OPEN)),
+    )
+)
 
 
 def _turn_of(connection: Connection, job: Job, turn: int) -> int:
     """Return the turn of a new job: a fetch has the one of the search that led to it."""
     if not isinstance(job, FetchModel):
         return turn if job.kind in _TAKES_TURNS else 0
-    searched: int | None = connection.execute(
-        select(jobs.c.turn).where(jobs.c.kind == "resolve", jobs.c.key == natural_key(job.key))
-    ).scalar()
-    return turn if searched is None else searched
+    searched = _TURN.first(connection, key=natural_key(job.key))
+    return turn if searched is None else int(searched.turn)
+
+
+_TURN = Prepared(
+    select(jobs.c.turn).where(jobs.c.kind == "resolve", jobs.c.key == bindparam("key"))
+)
 
 
 def _is_another(job: Job, stored: bytes) -> bool:
@@ -152,11 +196,23 @@ def _lane_of(job: Job) -> dict[str, object]:
     return {"lane": lane, "host": first.host, "folder": job.folder}
 
 
+def _update(connection: Connection, job_id: int, values: dict[str, object]) -> None:
+    anew = {f"new_{name}": value for name, value in values.items()}
+    _updating(tuple(values)).run(connection, of=job_id, **anew)
+
+
+@cache
+def _updating(columns: tuple[str, ...]) -> Prepared:
+    values: dict[str, object] = {name: bindparam(f"new_{name}") for name in columns}
+    return Prepared(update(jobs).where(jobs.c.id == bindparam("of")).values(values))
+
+
+@cache
+def _inserting(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(jobs), columns)
+
+
 def priority_of(connection: Connection, kind: str, key: str) -> int:
     """Return how urgently a job is wanted that is open; 0 where there is none."""
-    found: int | None = connection.execute(
-        select(jobs.c.priority).where(
-            jobs.c.kind == kind, jobs.c.key == natural_key(key), jobs.c.state.in_(OPEN)
-        )
-    ).scalar()
-    return found or 0
+    found = _KNOWN.first(connection, of=kind, keys=as_list([natural_key(key)]))
+    return found.priority if found is not None and found.state in OPEN else 0

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, tuple_, update
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Digests, Reading, Stamp
 from comfywatchman.state.coding import trouble_bytes, trouble_from
-from comfywatchman.state.hashes import Known
+from comfywatchman.state.hashes import OF_READING, Known
 from comfywatchman.state.schema import models
 
 _STAMP = (models.c.device, models.c.inode, models.c.size, models.c.mtime_ns, models.c.ctime_ns)
@@ -29,6 +29,11 @@ class Due:
     stamp: Stamp
     verified_at: float | None
 
+    @property
+    def place(self) -> tuple[float, Path]:
+        """Where it stands among those that are due."""
+        return self.verified_at or 0.0, self.path
+
 
 def verified(connection: Connection, path: Path, reading: Reading) -> bool:
     """Note that all of *path* was read and found as noted; return whether the row still is."""
@@ -39,7 +44,7 @@ def verified(connection: Connection, path: Path, reading: Reading) -> bool:
         "verified_at": reading.at_ns / 1e9,
         "links": reading.links,
         "rot": None,
-        "trouble": case((models.c.rot.isnot(None), None), else_=models.c.trouble),
+        "trouble": case((or_(models.c.rot.isnot(None), OF_READING), None), else_=models.c.trouble),
         **{
             name: func.coalesce(getattr(digests, name), models.c[name])
             for name in ("after_sha256", "autov1", "blake3", "sample")
@@ -71,21 +76,21 @@ def in_trouble(connection: Connection) -> int:
     return count
 
 
-def due(connection: Connection, limit: int, before: float) -> list[Due]:
+def due(
+    connection: Connection, limit: int, before: float, after: tuple[float, Path] | None = None
+) -> list[Due]:
     """Return the files whose last whole reading was before that time, the oldest first.
 
-    What decayed already was told, and is not among them.
+    What decayed already was told, and is not among them. *after* is the place of the file to go
+    on behind.
     """
-    rows = connection.execute(
-        select(models.c.path, *_STAMP, models.c.verified_at)
-        .where(
-            _PROVEN,
-            models.c.rot.is_(None),
-            func.coalesce(models.c.verified_at, 0.0) < before,
-        )
-        .order_by(func.coalesce(models.c.verified_at, 0.0), models.c.path)
-        .limit(limit)
+    last = func.coalesce(models.c.verified_at, 0.0)
+    question = select(models.c.path, *_STAMP, models.c.verified_at).where(
+        _PROVEN, models.c.rot.is_(None), last < before
     )
+    if after is not None:
+        question = question.where(tuple_(last, models.c.path) > after)
+    rows = connection.execute(question.order_by(last, models.c.path).limit(limit))
     return [Due(row.path, Stamp(*row[1:6]), row.verified_at) for row in rows]
 
 

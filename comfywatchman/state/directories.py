@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from comfywatchman.disk.walk import Row
+from comfywatchman.disk.marks import Row
 from comfywatchman.domain.files import Stamp
 from comfywatchman.state.schema import beneath
 

@@ -7,19 +7,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
+from comfywatchman.domain.errors import DiskFailed, FileUnreadable, Trouble
 from comfywatchman.domain.files import Digests, Measured, Reading, Stamp
 from comfywatchman.state import promises
-from comfywatchman.state.models import OF_THE_BYTES
+from comfywatchman.state.coding import trouble_bytes
+from comfywatchman.state.directories import at_or_below
 from comfywatchman.state.schema import claims, models, wants
+from comfywatchman.state.stamps import OF_THE_BYTES
 
 _STAMP = (models.c.device, models.c.inode, models.c.size, models.c.mtime_ns, models.c.ctime_ns)
 
 _SAME = tuple(f"same_{column.name}" for column in _STAMP)
 _IS_SAME = tuple(column == bindparam(name) for column, name in zip(_STAMP, _SAME, strict=True))
 _STILL_THERE = select(models.c.path).where(models.c.path == bindparam("at"), *_IS_SAME)
-_MEASURED = update(models).where(*_IS_SAME)
+OF_READING = or_(
+    *(
+        func.instr(models.c.trouble, f'"{error.code}"'.encode()) > 0
+        for error in (DiskFailed, FileUnreadable)
+    )
+)
+"""Whether what is said against a file is that it could not be read."""
+
+_MEASURED = (
+    update(models).where(*_IS_SAME).values(trouble=case((OF_READING, None), else_=models.c.trouble))
+)
 """Made once: of a thousand small files, making them takes longer than running them."""
 
 _TO_MEASURE = and_(models.c.whole, or_(models.c.sha256.is_(None), models.c.racy))
@@ -70,13 +94,31 @@ class Known:
 def measured(connection: Connection, path: Path, reading: Reading) -> bool:
     """Store *reading* if the row of *path* still has its stamp; return whether it had.
 
-    Every other name of the same file, hard link or symlink, gets the same.
+    Every other name of the same file, hard link or symlink, gets the same. If it could not
+    be read before, that is forgotten.
     """
     same = dict(zip(_SAME, _values(reading.stamp), strict=True))
     if connection.execute(_STILL_THERE, {**same, "at": path}).one_or_none() is None:
         return False
     connection.execute(_MEASURED, {**same, **_columns(reading)})
     return True
+
+
+def unreadable(connection: Connection, tried: Sequence[tuple[Path, Stamp, Trouble]]) -> None:
+    """Note why files could not be read, at each row that still has the stamp of the trial.
+
+    A reading that comes to its end forgets it.
+    """
+    for path, stamp, trouble in tried:
+        same = (column == value for column, value in zip(_STAMP, _values(stamp), strict=True))
+        row = update(models).where(models.c.path == path, models.c.whole, *same)
+        connection.execute(row.values(trouble=trouble_bytes(trouble)))
+
+
+def try_again(connection: Connection, root: Path, now: float) -> None:
+    """Call it news that what waits below *root* is there; *now* is seconds since the epoch."""
+    waiting = update(models).where(_TO_MEASURE, at_or_below(models.c.path, root))
+    connection.execute(waiting.values(noted_at=now))
 
 
 def forget_bytes(connection: Connection, path: Path) -> None:
@@ -186,9 +228,9 @@ def stating_autov3(connection: Connection, paths: Collection[Path]) -> frozenset
     return frozenset(connection.execute(question).scalars())
 
 
-def of_size(connection: Connection, size: int, limit: int) -> list[Unmeasured]:
-    """Return unmeasured files of exactly *size* bytes, which may be a wanted one."""
-    return _to_measure(connection, models.c.size == size, limit)
+def of_size(connection: Connection, size: int, limit: int, *, about: int = 0) -> list[Unmeasured]:
+    """Return unmeasured files of *size* bytes, *about* so many more or less: one may be wanted."""
+    return _to_measure(connection, models.c.size.between(size - about, size + about), limit)
 
 
 def backlog(connection: Connection) -> tuple[int, int]:

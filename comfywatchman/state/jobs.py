@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Mark
@@ -30,6 +30,7 @@ from comfywatchman.state.line import (
     in_the_way,
     next_time,
 )
+from comfywatchman.state.prepared import Prepared, as_list, from_list
 from comfywatchman.state.schema import jobs
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "retry_later",
     "revive",
     "settled",
+    "withdrawn",
 ]
 
 CRASHES_ALLOWED = 3
@@ -75,23 +77,25 @@ CRASHES_ALLOWED = 3
 
 def finish(connection: Connection, job_id: int, now: float) -> str | None:
     """Close a job; return its kind if it was asked for anew meanwhile and waits again."""
-    row = connection.execute(select(jobs.c.kind, jobs.c.again).where(jobs.c.id == job_id)).one()
-    state = WAITING if row.again else DONE
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(
-            state=state,
-            again=False,
-            attempts=0,
-            mismatches=0,
-            not_before=0.0,
-            trouble=None,
-            mark=None,
-            updated_at=now,
-        )
+    (row,) = _FINISH.rows(connection, of=job_id, now=now)
+    return row.kind if row.state == WAITING else None
+
+
+_FINISH = Prepared(
+    update(jobs)
+    .where(jobs.c.id == bindparam("of"))
+    .values(
+        state=case((jobs.c.again, WAITING), else_=DONE),
+        again=False,
+        attempts=0,
+        mismatches=0,
+        not_before=0.0,
+        trouble=None,
+        mark=None,
+        updated_at=bindparam("now"),
     )
-    return row.kind if row.again else None
+    .returning(jobs.c.kind, jobs.c.state)
+)
 
 
 def fail(connection: Connection, job_id: int, trouble: Trouble, now: float) -> None:
@@ -157,32 +161,41 @@ def crashed(connection: Connection, job_id: int, trouble: Trouble, now: float) -
     return aside
 
 
-_AT_ONCE = 500
-"""Keys in one statement."""
-
-
 def settled(connection: Connection, key: str, now: float) -> None:
     """Close what failed earlier for a model that is here now."""
-    _close(connection, [key], jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED)), now)
+    _close(connection, [key], _SETTLED, now)
 
 
 def over(connection: Connection, keys: Collection[str], now: float) -> None:
     """Close what failed earlier, and searches that wait: nobody needs their answers."""
-    idle = and_(jobs.c.kind == "resolve", jobs.c.state == WAITING)
-    _close(connection, keys, or_(jobs.c.state.in_((FAILED, SET_ASIDE, CANCELED)), idle), now)
+    _close(connection, keys, _OVER, now)
 
 
-def _close(
-    connection: Connection, keys: Collection[str], which: ColumnElement[bool], now: float
-) -> None:
-    every = [natural_key(key) for key in keys]
-    for first in range(0, len(every), _AT_ONCE):
-        some = every[first : first + _AT_ONCE]
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.kind.in_(("resolve", "fetch")), jobs.c.key.in_(some), which)
-            .values(state=DONE, trouble=None, updated_at=now)
-        )
+def withdrawn(connection: Connection, key: str, now: float) -> None:
+    """Take a transfer back that waits: it has become a question which file is meant."""
+    _close(connection, [key], _WAITING_FETCH, now)
+
+
+def _close(connection: Connection, keys: Collection[str], which: Prepared, now: float) -> None:
+    if keys:
+        every = as_list(natural_key(key) for key in keys)
+        which.run(connection, keys=every, now=now)
+
+
+def _closing(which: ColumnElement[bool]) -> Prepared:
+    """Return what closes the searches and transfers of some models, if they are *which*."""
+    kinds = or_(jobs.c.kind == "resolve", jobs.c.kind == "fetch")
+    return Prepared(
+        update(jobs)
+        .where(kinds, jobs.c.key.in_(from_list("keys")), which)
+        .values(state=DONE, trouble=None, updated_at=bindparam("now"))
+    )
+
+
+_ENDED_OTHERWISE = or_(*(jobs.c.state == state for state in (FAILED, SET_ASIDE, CANCELED)))
+_SETTLED = _closing(_ENDED_OTHERWISE)
+_WAITING_FETCH = _closing(and_(jobs.c.kind == "fetch", jobs.c.state == WAITING))
+_OVER = _closing(or_(_ENDED_OTHERWISE, and_(jobs.c.kind == "resolve", jobs.c.state == WAITING)))
 
 
 def release(connection: Connection, job_id: int, now: float) -> None:

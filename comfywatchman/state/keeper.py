@@ -42,6 +42,8 @@ class Keeper:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.on_error: Callable[[str], None] = lambda _kind: None
+        """Told the kind of each error of the database: ``busy``, ``full``, ``io``, ``corrupt``."""
         self._engine = engine
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
         self._connection = self._thread.submit(engine.connect).result()
@@ -67,8 +69,9 @@ class Keeper:
         try:
             with self._connection.begin():
                 return change(self._connection)
-        except DBAPIError as error:
-            said = str(error.orig)
+        except (DBAPIError, sqlite3.Error) as error:
+            said = _said(error)
+            self.on_error(kind_of(said))
             if "disk is full" in said:
                 raise DiskFull(
                     "The volume that holds the state database is full.",
@@ -82,20 +85,45 @@ class Keeper:
             raise
 
 
+_KINDS = (
+    ("full", ("disk is full",)),
+    ("busy", ("is locked",)),
+    ("corrupt", ("malformed", "not a database")),
+    ("io", ("disk I/O error", "readonly database", "unable to open")),
+)
+"""Kind of an error -> how SQLite says it."""
+
+
+def kind_of(said: str) -> str:
+    """Return what kind of error SQLite tells of; ``other`` for a bug, such as a constraint."""
+    return next((kind for kind, words in _KINDS if any(word in said for word in words)), "other")
+
+
+def _said(error: DBAPIError | sqlite3.Error) -> str:
+    """Return the words of SQLite, by whichever way the statement went (`prepared`)."""
+    return str(error.orig if isinstance(error, DBAPIError) else error)
+
+
 class Reader:
     """Read-only connections to the same database, for any thread."""
 
     def __init__(self, engine: Engine) -> None:
+        self.on_error: Callable[[str], None] = lambda _kind: None
+        """As the keeper's; called on the thread that reads."""
         self._engine = engine
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """Yield a connection that sees what was committed when it first reads."""
-        with self._engine.connect() as connection:
-            yield connection
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except (DBAPIError, sqlite3.Error) as error:
+            self.on_error(kind_of(_said(error)))
+            raise
 
     def read(self, question: Callable[[Connection], T]) -> T:
-        with self._engine.connect() as connection:
+        with self.connect() as connection:
             return question(connection)
 
     def close(self) -> None:
@@ -195,4 +223,4 @@ def _set_up_reader(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.connection.cursor().execute("BEGIN IMMEDIATE")

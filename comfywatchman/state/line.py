@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
+from comfywatchman.domain.jobs import AnalyzeWorkflow, FetchModel
 from comfywatchman.state.job_rows import RUNNING, WAITING, JobRow, job_row
+from comfywatchman.state.prepared import Prepared, as_list, from_list
 from comfywatchman.state.schema import jobs
 
 Crowded = Callable[[Mapping[str, int], Collection[str]], Collection[str]]
@@ -30,6 +32,9 @@ class Rules:
     """Leaves out what goes to a busy volume."""
     until: float | None = None
     """When other rules will hold (Unix seconds)."""
+    behind: float | None = None
+    """None while a workflow is yet to be read, as urgently, that was asked for before this (Unix
+    seconds): it may say more about what is looked for."""
 
 
 ANY = Rules()
@@ -41,10 +46,16 @@ def claim(connection: Connection, kind: str, now: float, rules: Rules = ANY) -> 
     found = claimable(connection, kind, now, rules)
     if found is None:
         return None
-    row = connection.execute(
-        update(jobs).where(jobs.c.id == found).values(state=RUNNING, updated_at=now).returning(jobs)
-    ).one()
+    (row,) = _TAKE.rows(connection, of=found, now=now)
     return job_row(row)
+
+
+_TAKE = Prepared(
+    update(jobs)
+    .where(jobs.c.id == bindparam("of"))
+    .values(state=RUNNING, updated_at=bindparam("now"))
+    .returning(jobs)
+)
 
 
 def claimable(
@@ -55,51 +66,107 @@ def claimable(
     No two jobs of one lane run at a time. *without* is a running job that is thought away, but
     for its lane: who wants the same bytes waits for them.
     """
-    busy = connection.execute(
-        select(jobs.c.id, jobs.c.lane, jobs.c.host, jobs.c.folder).where(
-            jobs.c.kind == kind, jobs.c.state == RUNNING
-        )
-    ).all()
+    # Others than transfers have no lanes.
+    busy = _BUSY.rows(connection, of=kind) if kind == FetchModel.kind else []
     lanes = {row.lane for row in busy if row.lane is not None}
     busy = [row for row in busy if row.id != without]
     by_host = Counter(row.host for row in busy if row.host is not None)
     full = {host for host, count in by_host.items() if rules.per_host and count >= rules.per_host}
-    may_run = [
-        jobs.c.kind == kind,
-        jobs.c.state == WAITING,
-        jobs.c.not_before <= now,
-        jobs.c.updated_at >= rules.since,
-    ]
-    if rules.above is not None:
-        may_run.append(jobs.c.priority > rules.above)
-    if lanes:
-        may_run.append(or_(jobs.c.lane.is_(None), jobs.c.lane.not_in(lanes)))
-    if full:
-        may_run.append(or_(jobs.c.host.is_(None), jobs.c.host.not_in(full)))
+    asked: dict[str, object] = {
+        "of": kind,
+        "now": now,
+        "since": rules.since,
+        "above": _LOWEST if rules.above is None else rules.above,
+        "lanes": as_list(lanes),
+        "hosts": as_list(full),
+        "folders": as_list(()),
+    }
     if rules.crowded is not None and busy:
-        waiting = connection.execute(select(jobs.c.folder).where(*may_run).distinct()).scalars()
+        waiting = {row.folder for row in _TO_FOLDERS.rows(connection, **asked)}
         going = Counter(row.folder for row in busy if row.folder is not None)
         left_out = rules.crowded(going, {folder for folder in waiting if folder is not None})
-        if left_out:
-            may_run.append(or_(jobs.c.folder.is_(None), jobs.c.folder.not_in(left_out)))
-    found: int | None = connection.execute(
-        select(jobs.c.id)
-        .where(*may_run)
-        .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.id)
-        .limit(1)
-    ).scalar()
-    return found
+        asked["folders"] = as_list(left_out)
+    found = _NEXT.first(connection, **asked)
+    if found is None or _is_read_first(connection, now, rules, found.priority):
+        return None
+    return int(found.id)
+
+
+def _is_read_first(connection: Connection, now: float, rules: Rules, priority: int) -> bool:
+    if rules.behind is None:
+        return False
+    told = {"now": now, "since": rules.since, "behind": rules.behind, "priority": priority}
+    return _UNREAD.first(connection, **told) is not None
+
+
+_UNREAD = Prepared(
+    select(jobs.c.id)
+    .where(
+        jobs.c.kind == AnalyzeWorkflow.kind,
+        jobs.c.priority >= bindparam("priority"),
+        jobs.c.updated_at >= bindparam("since"),
+        or_(
+            and_(
+                jobs.c.state == WAITING,
+                jobs.c.not_before <= bindparam("now"),
+                jobs.c.updated_at <= bindparam("behind"),
+            ),
+            # Taken since, it may have waited then; one that did not exist yet did not.
+            and_(jobs.c.state == RUNNING, jobs.c.created_at <= bindparam("behind")),
+        ),
+    )
+    .limit(1)
+)
+
+
+_LOWEST = -(1 << 31)
+"""A priority below every one there is."""
+
+_BUSY = Prepared(
+    select(jobs.c.id, jobs.c.lane, jobs.c.host, jobs.c.folder).where(
+        jobs.c.kind == bindparam("of"), jobs.c.state == RUNNING
+    )
+)
+_MAY_RUN = (
+    jobs.c.kind == bindparam("of"),
+    jobs.c.state == WAITING,
+    jobs.c.not_before <= bindparam("now"),
+    jobs.c.updated_at >= bindparam("since"),
+    jobs.c.priority > bindparam("above"),
+    *(
+        or_(column.is_(None), column.not_in(from_list(name)))
+        for name, column in (
+            ("lanes", jobs.c.lane),
+            ("hosts", jobs.c.host),
+            ("folders", jobs.c.folder),
+        )
+    ),
+)
+_TO_FOLDERS = Prepared(select(jobs.c.folder).where(*_MAY_RUN).distinct())
+_NEXT = Prepared(
+    select(jobs.c.id, jobs.c.priority)
+    .where(*_MAY_RUN)
+    .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.id)
+    .limit(1)
+)
 
 
 def next_time(connection: Connection, kind: str, rules: Rules = ANY) -> float | None:
     """Say when the next waiting job of *kind* may run, seconds since the epoch."""
-    question = select(func.min(jobs.c.not_before)).where(
-        jobs.c.kind == kind, jobs.c.state == WAITING, jobs.c.updated_at >= rules.since
-    )
-    if rules.above is not None:
-        question = question.where(jobs.c.priority > rules.above)
-    found: float | None = connection.execute(question).scalar()
+    above = _LOWEST if rules.above is None else rules.above
+    row = _NEXT_TIME.first(connection, of=kind, since=rules.since, above=above)
+    found: float | None = row.time
     return found
+
+
+_NEXT_TIME = Prepared(
+    select(func.min(jobs.c.not_before).label("time")).where(
+        jobs.c.kind == bindparam("of"),
+        jobs.c.state == WAITING,
+        jobs.c.updated_at >= bindparam("since"),
+        jobs.c.priority > bindparam("above"),
+    )
+)
 
 
 def in_the_way(

@@ -40,6 +40,15 @@ class Lookups:
         numbers = (signed(stamp.inode), signed(stamp.device), stamp.size, stamp.mtime_ns)
         return self._paths(_like(), numbers)
 
+    def names_of(self, stamp: Stamp) -> list[tuple[Path, Stamp, int | None]]:
+        """Return every known name of what has this device and inode, hard links and symlinks.
+
+        With the stamp of its row, and how many hard links there were when it was measured.
+        """
+        self._cursor.execute(_names(), (signed(stamp.inode), signed(stamp.device)))
+        rows = self._cursor.fetchall()
+        return [(Path(os.fsdecode(row[0])), _stamp(row[1:6]), row[6]) for row in rows]
+
     def models_below(self, path: Path) -> list[Path]:
         """Return the known files at *path*, and, were it a directory, below it."""
         return self._paths(_below(models), _range(path))
@@ -100,6 +109,13 @@ def _like() -> str:
         models.c.mtime_ns == 0,
     )
     return _text(select(models.c.path).where(*same, models.c.whole))
+
+
+@cache
+def _names() -> str:
+    columns = (models.c.path, *_columns(models), models.c.links)
+    same = (models.c.inode == 0, models.c.device == 0)
+    return _text(select(*columns).where(*same))  # type: ignore[call-overload]  # as above
 
 
 @cache

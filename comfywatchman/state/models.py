@@ -13,40 +13,28 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    LargeBinary,
     and_,
+    bindparam,
     case,
     delete,
-    false,
     func,
+    literal,
     select,
     update,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from comfywatchman.disk.walk import Row
+from comfywatchman.disk.marks import Row
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import ModelFile, Stamp
 from comfywatchman.state import directories as by_directory
 from comfywatchman.state.coding import searchable, trouble_bytes, trouble_from
-from comfywatchman.state.directories import at_or_below, signed
+from comfywatchman.state.directories import at_or_below
+from comfywatchman.state.prepared import Prepared
 from comfywatchman.state.schema import models
-
-_STAMP = (models.c.device, models.c.inode, models.c.size, models.c.mtime_ns, models.c.ctime_ns)
-
-OF_THE_BYTES = (
-    models.c.sha256,
-    models.c.measured_at_ns,
-    models.c.links,
-    models.c.after_sha256,
-    models.c.autov1,
-    models.c.blake3,
-    models.c.sample,
-    models.c.verified_at,
-    models.c.rot,
-    models.c.racy,
-)
-"""What a measure told; it holds as long as the stamp does."""
+from comfywatchman.state.stamps import OF_THE_BYTES, STAMP, restamp, restamp_some, signed_values
 
 
 def note(
@@ -66,6 +54,7 @@ def note(
         "measured_at_ns": measured_at_ns,
         "trouble": trouble_bytes(trouble),
     }
+    restamp(connection, [(os.fsencode(path), *signed_values(stamp))])
     connection.execute(_upsert(), [values])
 
 
@@ -99,6 +88,9 @@ def note_seen(connection: Connection, seen: Iterable[tuple[Path, str, Stamp]]) -
 def _store(connection: Connection, rows: list[tuple[object, ...]]) -> None:
     """Hand *rows* to the driver as they are: SQLAlchemy's way to it costs three times as much."""
     if rows:
+        # Of two words on one file the later one counts.
+        rows = list({row[0]: row for row in rows}.values())
+        restamp_some(connection, rows)
         connection.exec_driver_sql(_upsert_text(), rows)
 
 
@@ -125,11 +117,7 @@ def _plain(path: bytes, name: str, stamp: Stamp, *, whole: bool, now: float) -> 
         path[: path.rindex(b"/")] or b"/",
         searchable(name),
         searchable(name[:dot] if 0 < dot < len(name) - 1 else name),
-        signed(stamp.device),
-        signed(stamp.inode),
-        stamp.size,
-        stamp.mtime_ns,
-        stamp.ctime_ns,
+        *signed_values(stamp),
         whole,
         now,
     )
@@ -158,24 +146,16 @@ def _values_of(path: Path, stamp: Stamp, *, whole: bool) -> dict[str, Any]:
 
 @cache
 def _upsert() -> Insert:
-    """Return the statement that stores a row, made once: making it costs more than running it."""
+    """Return the statement that stores a row, made once: making it costs more than running it.
+
+    A row that is there has its stamp already, see `stamps`.
+    """
     statement = insert(models)
     new = statement.excluded
-    same = and_(
-        models.c.device == new.device,
-        models.c.inode == new.inode,
-        models.c.size == new.size,
-        models.c.mtime_ns == new.mtime_ns,
-        models.c.ctime_ns == new.ctime_ns,
-    )
-    by_bytes = ("path", *(column.name for column in OF_THE_BYTES))
-    changes: dict[str, Any] = {c.name: new[c.name] for c in models.c if c.name not in by_bytes}
+    kept = {"path", "directory", *(column.name for column in (*STAMP, *OF_THE_BYTES))}
+    changes: dict[str, Any] = {c.name: new[c.name] for c in models.c if c.name not in kept}
     for column in OF_THE_BYTES:
-        changes[column.name] = case(
-            (new.sha256.isnot(None), new[column.name]),
-            (same, column),
-            else_=None if column.nullable else false(),
-        )
+        changes[column.name] = case((new.sha256.isnot(None), new[column.name]), else_=column)
     return statement.on_conflict_do_update(index_elements=[models.c.path], set_=changes)
 
 
@@ -294,11 +274,21 @@ def one(connection: Connection, path: Path) -> ModelFile | None:
 
 def named(connection: Connection, basename: str) -> list[ModelFile]:
     """Return the files whose last path component is *basename*, letter case ignored."""
-    return _files(connection, models.c.base == searchable(basename))
+    return [_file(row) for row in _NAMED.rows(connection, base=searchable(basename))]
 
 
 def stemmed(connection: Connection, stem: str) -> list[ModelFile]:
-    return _files(connection, models.c.stem == searchable(stem))
+    return [_file(row) for row in _STEMMED.rows(connection, stem=searchable(stem))]
+
+
+_NAMED = Prepared(select(models).where(models.c.base == bindparam("base")))
+_STEMMED = Prepared(select(models).where(models.c.stem == bindparam("stem")))
+
+
+def containing(connection: Connection, text: str) -> list[ModelFile]:
+    """Return the files whose path has *text* in it; every row is looked at."""
+    wanted = literal(text.encode("utf-8", "replace"), LargeBinary)
+    return _files(connection, func.instr(models.c.path, wanted) > 0)
 
 
 def hashed(connection: Connection, sha256: str) -> list[ModelFile]:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from comfywatchman.domain.packs import Claim, InstalledPack, Pack, Told, TypeKind
 from comfywatchman.domain.references import NodeTypeUse
+from comfywatchman.state import rows_of
 from comfywatchman.state.coding import dumps, loads, natural_key, trouble_bytes, trouble_from
 from comfywatchman.state.schema import (
     knowledge,
@@ -257,10 +258,8 @@ def _claim(row, told: Told) -> Claim:  # type: ignore[no-untyped-def]  # SQLAlch
 
 def note_uses(connection: Connection, workflow: Path, uses: Iterable[NodeTypeUse]) -> None:
     """Store which node types a workflow uses, in place of what was known."""
-    forget_uses(connection, workflow)
-    rows = {
-        natural_key(use.type): {
-            "workflow": workflow,
+    rows = (
+        {
             "type": natural_key(use.type),
             "cnr_id": None if use.cnr_id is None else natural_key(use.cnr_id),
             "aux_id": None if use.aux_id is None else natural_key(use.aux_id),
@@ -268,9 +267,8 @@ def note_uses(connection: Connection, workflow: Path, uses: Iterable[NodeTypeUse
             "active": use.active,
         }
         for use in uses
-    }
-    if rows:
-        connection.execute(insert(node_uses), list(rows.values()))
+    )
+    rows_of.replace(connection, node_uses, workflow, rows)
 
 
 def forget_uses(connection: Connection, workflow: Path) -> None:

@@ -7,22 +7,36 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert
 
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.references import Analysis, ModelReference, ReferenceState
 from comfywatchman.state import models as by_path
+from comfywatchman.state import rows_of
 from comfywatchman.state.coding import natural_key, searchable
 from comfywatchman.state.directories import at_or_below
+from comfywatchman.state.prepared import Prepared
 from comfywatchman.state.schema import models, promises, wants
 
 AUTOV2, AUTOV3 = 10, 12
 """How many digits others write of a SHA-256, and of that without a safetensors header."""
 
 _KINDS = frozenset({"SHA256", "AutoV2", "AutoV3"})
-_UNDECIDED = (ReferenceState.ELSEWHERE.value, ReferenceState.AMBIGUOUS.value)
+UNDECIDED = (ReferenceState.ELSEWHERE.value, ReferenceState.AMBIGUOUS.value)
+"""What a workflow asks for, and nobody knows yet which file it is."""
+
 _MOST = 4
 """Spellings of one file's hashes."""
 
@@ -32,20 +46,13 @@ _HERE = Path("/here")
 
 def note(connection: Connection, analysis: Analysis) -> None:
     """Store what a workflow promises, in place of what it did before."""
-    forget(connection, analysis.path)
-    rows = {
-        (folder, name, digits): {
-            "workflow": analysis.path,
-            "folder": folder,
-            "name": name,
-            "digits": digits,
-        }
+    rows = (
+        {"folder": folder, "name": name, "digits": digits}
         for reference in (f.reference for f in analysis.findings if f.reference.active)
         for folder, name in [(reference.folder or "", natural_key(reference.name))]
         for digits in stated(reference)
-    }
-    if rows:
-        connection.execute(insert(promises), list(rows.values()))
+    )
+    rows_of.replace(connection, promises, analysis.path, rows)
 
 
 def forget(connection: Connection, workflow: Path) -> None:
@@ -74,12 +81,15 @@ def spellings(sha256: str | None, after_sha256: str | None) -> frozenset[str]:
 
 def proven(connection: Connection, path: Path) -> frozenset[str]:
     """Return the same of the file at *path*, as far as its row proves anything."""
-    row = connection.execute(
-        select(models.c.sha256, models.c.after_sha256).where(
-            models.c.path == path, models.c.racy.is_(False), models.c.rot.is_(None)
-        )
-    ).one_or_none()
+    row = _PROVEN.first(connection, of=path)
     return frozenset() if row is None else spellings(*row)
+
+
+_PROVEN = Prepared(
+    select(models.c.sha256, models.c.after_sha256).where(
+        models.c.path == bindparam("of"), models.c.racy.is_(False), models.c.rot.is_(None)
+    )
+)
 
 
 def known(connection: Connection, reference: ModelReference) -> bool:
@@ -125,21 +135,11 @@ def doubting(connection: Connection, filename: str, digits: Collection[str]) -> 
         select(wants.c.workflow)
         .where(
             or_(wants.c.base == base, wants.c.stem == stem),
-            or_(wants.c.state.in_(_UNDECIDED), and_(stated, ~kept)),
+            or_(wants.c.state.in_(UNDECIDED), and_(stated, ~kept)),
         )
         .distinct()
     )
     return set(rows.scalars())
-
-
-def doubted_by(connection: Connection, workflow: Path) -> frozenset[tuple[str, str]]:
-    """Return folder and name of what a workflow asks for and nobody knows yet which file it is."""
-    rows = connection.execute(
-        select(wants.c.folder, wants.c.name).where(
-            wants.c.workflow == workflow, wants.c.state.in_(_UNDECIDED)
-        )
-    )
-    return frozenset((row.folder, row.name) for row in rows)
 
 
 def measured_since(connection: Connection, filename: str, since: float) -> bool:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, LargeBinary, bindparam, delete, func, literal, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
-from comfywatchman.disk.walk import Row
+from comfywatchman.disk.marks import Row
 from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import ShortHash, Stamp
-from comfywatchman.domain.references import Analysis, Finding, WorkflowState
+from comfywatchman.domain.references import Analysis, Finding, Hint, WorkflowState
 from comfywatchman.state import directories as by_directory
-from comfywatchman.state import node_types, promises
+from comfywatchman.state import node_types, promises, rows_of
 from comfywatchman.state.coding import dumps, loads, searchable, trouble_bytes, trouble_from
 from comfywatchman.state.directories import at_or_below
+from comfywatchman.state.prepared import Prepared, as_list, from_list
 from comfywatchman.state.schema import models, timers, wants, workflows
 
 _STAMP = ("device", "inode", "size", "mtime_ns", "ctime_ns")
@@ -50,7 +52,7 @@ def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: f
         "state": analysis.state.value,
         "analyzed_at": now,
         "reference_count": len(analysis.findings),
-        "lacking": dumps([spelled(f) for f in analysis.findings if f.lacking]),
+        "lacking": dumps(list(dict.fromkeys(spelled(f) for f in analysis.findings if f.lacking))),
         "trouble": trouble_bytes(analysis.content.trouble),
         "analysis": dumps(analysis),
         "hints": dumps(_hints(analysis)),
@@ -60,19 +62,19 @@ def save(connection: Connection, analysis: Analysis, stamp: Stamp | None, now: f
             for name in ("device", "inode", "size", "mtime_ns", "ctime_ns")
         },
     }
-    statement = insert(workflows).values(values)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[workflows.c.path],
-            set_={name: statement.excluded[name] for name in values if name != "path"},
-        )
-    )
+    _saving(tuple(values)).run(connection, **values)
     node_types.note_uses(connection, analysis.path, analysis.content.node_types)
     promises.note(connection, analysis)
-    connection.execute(delete(wants).where(wants.c.workflow == analysis.path))
-    rows = {(row["folder"], row["name"]): row for row in _wants(analysis)}
-    if rows:
-        connection.execute(insert(wants), list(rows.values()))
+    rows_of.replace(connection, wants, analysis.path, _wants(analysis))
+
+
+@cache
+def _saving(columns: tuple[str, ...]) -> Prepared:
+    statement = insert(workflows)
+    anew = {name: statement.excluded[name] for name in columns if name != "path"}
+    return Prepared(
+        statement.on_conflict_do_update(index_elements=[workflows.c.path], set_=anew), columns
+    )
 
 
 def _hints(analysis: Analysis) -> list[str]:
@@ -91,16 +93,19 @@ def spelled(finding: Finding) -> str:
 
 
 def _wants(analysis: Analysis) -> list[dict[str, object]]:
-    rows = []
-    for finding in analysis.findings:
+    """Return a row for each finding; of several for one file the last one counts."""
+    rows: list[dict[str, object]] = []
+    fetchable = {id(finding) for finding in analysis.fetchable}
+    for finding in sorted(analysis.findings, key=lambda f: (id(f) in fetchable, f.lacking)):
         reference = finding.reference
         if not reference.active:
             continue
         base = reference.name.rsplit("/", 1)[-1]
+        if finding.path is not None and _is_loose(finding):
+            base = finding.path.name  # news of that file is news to this workflow
         promised = next((d.sha256 for d in reference.declared if d.sha256), None)
         rows.append(
             {
-                "workflow": analysis.path,
                 "folder": reference.folder or "",
                 "name": natural(reference.name),
                 "base": searchable(base),
@@ -111,6 +116,10 @@ def _wants(analysis: Analysis) -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+def _is_loose(finding: Finding) -> bool:
+    return finding.hint is not None and finding.hint.code == Hint.PART_OF_NAME
 
 
 def natural(name: str) -> str:
@@ -138,12 +147,15 @@ def known_in(connection: Connection) -> Callable[[bytes], dict[bytes, Row]]:
 
 def stamp_of(connection: Connection, path: Path) -> Stamp | None:
     """Return the stamp under which *path* was read last."""
-    row = connection.execute(
-        select(*(workflows.c[name] for name in _STAMP)).where(
-            workflows.c.path == path, workflows.c.inode.isnot(None)
-        )
-    ).one_or_none()
+    row = _READ_UNDER.first(connection, of=path)
     return None if row is None else Stamp(*row)
+
+
+_READ_UNDER = Prepared(
+    select(*(workflows.c[name] for name in _STAMP)).where(
+        workflows.c.path == bindparam("of"), workflows.c.inode.isnot(None)
+    )
+)
 
 
 def directories(connection: Connection, below: Path | None = None) -> list[bytes]:
@@ -205,22 +217,42 @@ def asked_by(connection: Connection, folder: str, name: str) -> list[Path]:
     )
 
 
-def wants_of(connection: Connection, path: Path) -> frozenset[tuple[str, str]]:
-    """Return folder and name of each model that the workflow at *path* is known to ask for."""
-    question = select(wants.c.folder, wants.c.name).where(wants.c.workflow == path)
-    return frozenset((row.folder, row.name) for row in connection.execute(question))
+def asked_among(
+    connection: Connection, models: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Return those of *models*, each folder and name as stored, that any workflow asks for."""
+    found: set[tuple[str, str]] = set()
+    for of in {folder for folder, _ in models}:
+        names = as_list(name for folder, name in models if folder == of)
+        found |= {(of, row.name) for row in _ASKED.rows(connection, of=of, names=names)}
+    return found
+
+
+_ASKED = Prepared(
+    select(wants.c.name)
+    .where(wants.c.folder == bindparam("of"), wants.c.name.in_(from_list("names")))
+    .distinct()
+)
+
+
+def wants_of(connection: Connection, path: Path) -> dict[tuple[str, str], str]:
+    """Return the state of each model that the workflow at *path* is known to ask for.
+
+    By folder and name.
+    """
+    return {(row.folder, row.name): row.state for row in _WANTED.rows(connection, of=path)}
+
+
+_WANTED = Prepared(
+    select(wants.c.folder, wants.c.name, wants.c.state).where(wants.c.workflow == bindparam("of"))
+)
 
 
 def wanted(connection: Connection, folder: str, name: str) -> Wanted:
     """Gather all that the workflows say about one missing model, in a stable order."""
     urls: list[tuple[int, str]] = []
     hashes: set[str] = set()
-    rows = connection.execute(
-        select(wants.c.declared)
-        .where(wants.c.folder == folder, wants.c.name == natural(name))
-        .order_by(wants.c.workflow)
-    )
-    for row in rows:
+    for row in _DECLARED.rows(connection, folder=folder, name=natural(name)):
         for rank, (url, sha256) in enumerate(
             loads(row.declared, list[tuple[str | None, str | None]])
         ):
@@ -233,6 +265,12 @@ def wanted(connection: Connection, folder: str, name: str) -> Wanted:
     return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)), told)
 
 
+_DECLARED = Prepared(
+    select(wants.c.declared)
+    .where(wants.c.folder == bindparam("folder"), wants.c.name == bindparam("name"))
+    .order_by(wants.c.workflow)
+)
+
 _MOST_TOLD = 8
 """Workflows whose texts are looked at for hashes of a file."""
 
@@ -240,22 +278,43 @@ _MOST_TOLD = 8
 def _told_hashes(connection: Connection, folder: str, name: str) -> tuple[ShortHash, ...]:
     """Return what texts of other programs say about the bytes."""
     found: dict[ShortHash, None] = {}
-    for path in sorted(asked_by(connection, folder, name))[:_MOST_TOLD]:
-        analysis = one(connection, path)
+    for row in _TELLING.rows(connection, folder=folder, name=natural(name)):
+        analysis = _analysis(row.analysis)
         for finding in () if analysis is None else analysis.findings:
             reference = finding.reference
             if reference.active and (reference.folder or "", reference.name) == (folder, name):
-                found |= dict.fromkeys(reference.short_hashes)
+                found |= dict.fromkeys(reference.told_hashes)
     return tuple(found)
+
+
+_TELLING = Prepared(
+    select(workflows.c.analysis)
+    .join(wants, wants.c.workflow == workflows.c.path)
+    .where(
+        wants.c.folder == bindparam("folder"),
+        wants.c.name == bindparam("name"),
+        or_(
+            func.instr(workflows.c.analysis, literal(b'"short_hashes":[{', LargeBinary)) > 0,
+            func.instr(workflows.c.analysis, literal(b'"stated":"', LargeBinary)) > 0,
+        ),
+    )
+    .order_by(workflows.c.path)
+    .limit(_MOST_TOLD)
+)
 
 
 def one(connection: Connection, path: Path) -> Analysis | None:
     """Return the analysis of *path*; ``None`` also for one that another version wrote otherwise."""
-    row = connection.execute(
-        select(workflows.c.analysis).where(workflows.c.path == path)
-    ).one_or_none()
+    row = _ONE.first(connection, of=path)
+    return None if row is None else _analysis(row.analysis)
+
+
+_ONE = Prepared(select(workflows.c.analysis).where(workflows.c.path == bindparam("of")))
+
+
+def _analysis(stored: bytes) -> Analysis | None:
     try:
-        return None if row is None else loads(row.analysis, Analysis)
+        return loads(stored, Analysis)
     except msgspec.DecodeError:
         return None
 

@@ -13,7 +13,12 @@ and both look the same. What tells them apart, in this order:
    the files were noted, they were removed; if it was before, this is not the directory in which
    they were (a bind mount that is missing shows what lies under it).
 
-A removal that a notification told needs none of this: no file system that is unmounted tells one.
+4. Where a root, or a folder directly in it, held several files and now not one of them nor any
+   other is left, somebody may have put another directory in its place for a while. One file that
+   was the last is an ordinary removal.
+
+A removal that a notification told needs none of this: no file system that is unmounted tells one,
+and a directory that is exchanged for another takes its files along without a word of each.
 """
 
 from __future__ import annotations
@@ -26,6 +31,10 @@ MARGIN_NS = 2_000_000_000
 """How far the clock of a file system may lie behind ours: some count whole seconds, or two."""
 
 
+SEVERAL = 2
+"""So many files that are missing at once make a root or a folder one that was emptied."""
+
+
 class Absence(StrEnum):
     REMOVED = "removed"
     """Somebody took the files away."""
@@ -33,6 +42,8 @@ class Absence(StrEnum):
     """What lies there is on another device than they were."""
     OLDER = "older"
     """The directory was not changed since they were known to be in it."""
+    EMPTIED = "emptied"
+    """A root or a folder of it was full, and holds nothing now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from comfywatchman.disk.answering import Answering
-from comfywatchman.disk.walk import Identity, told
+from comfywatchman.disk.answering import Answering, Silent
+from comfywatchman.disk.places import told
+from comfywatchman.disk.walk import Identity
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.watch.kernel import Mount, blind_below, mount_of
 from comfywatchman.watch.notice import Method, Polling, RootState, WatchRoot
@@ -101,6 +103,23 @@ class Place:
         mount = mount_of(self.real, mounted)
         self.blind = mount is not None and mount.blind
         self.blind_below = tuple(blind_below(self.real, mounted))
+
+
+def silent_in(real: Path, mounted: list[Mount], answering: Answering) -> Silent | None:
+    """Return the silence of a share below *real*: who walked there would wait for ever."""
+    for share in blind_below(real, mounted):
+        try:
+            answering.ask(str(share), partial(_look_into, share))
+        except Silent as silence:
+            return silence
+        except OSError:
+            continue  # an error is an answer
+    return None
+
+
+def _look_into(directory: Path, _beat: object) -> None:
+    with os.scandir(directory) as entries:
+        next(entries, None)
 
 
 def identify(path: Path) -> tuple[Path, Identity]:

@@ -19,7 +19,8 @@ from typing import Protocol
 from comfywatchman.disk.walk import Listing
 from comfywatchman.domain.errors import RootOffline, Trouble
 from comfywatchman.domain.files import Stamp
-from comfywatchman.watch.absence import Absence, Ground, judge
+from comfywatchman.watch.absence import SEVERAL, Absence, Ground, judge
+from comfywatchman.watch.inhabited import Inhabited
 
 FINE_NS = 20_000_000
 """How long a write can go unseen by the clock of a local file system; the margin borg uses."""
@@ -30,6 +31,8 @@ COARSE_NS = 2_000_000_000
 COARSE_FILE_SYSTEMS = frozenset(
     {"vfat", "exfat", "msdos", "hfs", "hfsplus", "nfs", "nfs4", "cifs", "smb3", "9p"}
 )
+
+_REMOVED = "If you removed them: comfywatchman inventory sweep --removed"
 
 Named = tuple[str, Stamp]
 _Key = tuple[int, int, int, int]
@@ -92,9 +95,14 @@ class Held:
                 remedy="Connect or mount their drive; until then they are kept in mind and not "
                 "fetched again.",
             ).trouble()
+        if self.why is Absence.EMPTIED:
+            return RootOffline(
+                f"{lay} in {self.place}, and now none is left.",
+                remedy=f"Put them back, or mount their drive. {_REMOVED}",
+            ).trouble()
         return RootOffline(
             f"{lay} in {self.place}, and it was not changed since they are gone.",
-            remedy=f"Connect or mount their drive. If you removed them: touch {self.place}",
+            remedy=f"Connect or mount their drive. {_REMOVED}",
         ).trouble()
 
 
@@ -197,6 +205,8 @@ class Sweep:
     """Whether the file system of a directory gives a file the same inode number at each mount."""
     strangers: Container[int] = ()
     """Device numbers that another file system has than before."""
+    folders: Inhabited = field(default_factory=Inhabited)
+    """Where there are files at all."""
     _seen: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """Directory -> its device, and when it was last changed."""
     _living: dict[bytes, int] = field(default_factory=dict)
@@ -281,13 +291,23 @@ class Sweep:
     def _held(self, moved: Collection[Path], rows: Rows) -> tuple[Held, ...]:
         """Return the missing files whose absence proves nothing, by the directory that says so."""
         places: dict[tuple[bytes, Absence], list[tuple[Path, int]]] = {}
+        left = {top for path in moved for top in self.folders.around(os.fsencode(path.parent))}
+        emptied = self.folders.emptied(
+            [os.fsencode(drift.directory) for drift in self._drifts if drift.removed], left
+        )
         for drift in self._drifts:
             stamps = [stamp for _, stamp in drift.paths(drift.removed, moved)]
             if stamps:
                 place = self._ground(os.fsencode(drift.directory))
                 why = self._judged(place, drift.directory, stamps, rows)
-                if why is not Absence.REMOVED:
+                if why is Absence.REMOVED:
+                    why = Absence.EMPTIED
+                    place = emptied.get(os.fsencode(drift.directory), b"")
+                if place:
                     places.setdefault((place, why), []).append((drift.directory, len(stamps)))
+        for each in [each for each in places if each[1] is Absence.EMPTIED]:
+            if sum(count for _, count in places[each]) < SEVERAL:
+                del places[each]
         return tuple(
             Held(Path(os.fsdecode(place)), why, sum(n for _, n in each), tuple(d for d, _ in each))
             for (place, why), each in places.items()

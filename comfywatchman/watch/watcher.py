@@ -28,7 +28,7 @@ from comfywatchman.watch.notice import (
     WatchRoot,
 )
 from comfywatchman.watch.observer import Trees
-from comfywatchman.watch.places import Place, cover, holds
+from comfywatchman.watch.places import Place, cover, holds, silent_in
 from comfywatchman.watch.probing import Probes, deaf_to_a_probe, deaf_to_changes
 
 _ON_LINUX = sys.platform.startswith("linux")
@@ -312,6 +312,9 @@ class Watcher:
     def _watch(self, real: Path) -> Trouble | None:
         if len(self._trees.tops) >= limits.MOST_TREES:
             return limits.too_many_trees()
+        silence = silent_in(real, self._mounted(), self._answering)
+        if silence is not None:
+            return limits.not_watched(real, silence)
         refused = self._room.lacking_for(real)
         if _ON_LINUX and refused is not None:
             return refused

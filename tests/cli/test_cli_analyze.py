@@ -143,13 +143,22 @@ def test_nothing_is_asked_of_the_network_unless_it_is_wanted(
     assert hub.fetched() == {}
 
 
-def test_looking_changes_nothing_on_the_disk(shell: Shell, tree: Tree) -> None:
+def test_looking_changes_nothing_on_the_disk_but_the_answers_that_are_kept(
+    shell: Shell, tree: Tree
+) -> None:
     path = drop(tree.workflows / "a.json", HERE, MISSING)
-    before = sorted(p for p in tree.base.rglob("*") if tree.base / "home" not in (p, *p.parents))
-    shell("analyze", path, "--resolve")
+    ours = {tree.base / "home", tree.state}
 
-    after = sorted(p for p in tree.base.rglob("*") if tree.base / "home" not in (p, *p.parents))
-    assert after == before
+    def others() -> list[Path]:
+        return sorted(p for p in tree.base.rglob("*") if not ours & {p, *p.parents})
+
+    before = others()
+    shell("analyze", path)
+    assert others() == before
+    assert not tree.state.exists()
+    shell("analyze", path, "--resolve")
+    assert others() == before
+    assert {kept.name[:15] for kept in tree.state.iterdir()} == {"answers.sqlite3"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from tests.cli.keeping import decay, digest, measured, put
 from tests.cli.shell import Shell
+from tests.share import shared
 from tests.stories.daemon import Tree, running
 
 SIZE = 5000
@@ -117,6 +120,17 @@ def test_a_hard_link_leaves_both_names_with_all_bytes_and_an_audit_line(
     assert sorted(path.name for path in second.parent.iterdir()) == ["b.safetensors"]
 
 
+def test_a_lora_is_measured_for_the_hash_after_its_header_too(shell: Shell, tree: Tree) -> None:
+    lora = put(tree, "loras/a.safetensors", SIZE, "same")
+    put(tree, "checkpoints/b.safetensors", SIZE, "same")
+    shell("inventory", "duplicates")
+
+    content = lora.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    rows = {row["path"]: row for row in shell("inventory", "list", "--json").json["models"]}
+    assert rows[str(lora)]["after_sha256"] == hashlib.sha256(content[begin:]).hexdigest()
+
+
 def test_what_is_linked_is_known_by_its_hash_without_another_reading(
     shell: Shell, tree: Tree
 ) -> None:
@@ -173,6 +187,21 @@ def test_a_file_that_somebody_writes_is_left_alone(shell: Shell, tree: Tree) -> 
     assert told.status == 1
     assert linked["error"]["code"] == "link-refused"
     assert first.stat().st_ino != second.stat().st_ino
+
+
+def test_a_file_that_cannot_be_read_may_be_a_copy_so_that_the_search_did_not_finish(
+    shell: Shell, tree: Tree, tmp_path: Path
+) -> None:
+    put(tree, "checkpoints/a.safetensors", SIZE, "same")
+    first = put(tree, "vae/b.safetensors", SIZE, "same")
+    server = first.parent.rename(tmp_path / "server")
+    first.parent.mkdir()
+    with shared(server, first.parent) as share:
+        share.error_for_opening = lambda _: errno.EIO
+        told = shell("inventory", "duplicates", "--json")
+
+    assert told.status == 3
+    assert [row["error"]["code"] for row in told.json["unread"]] == ["disk-failed"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -55,8 +55,9 @@ def test_settings_and_comfyui_can_be_named_everywhere(path: tuple[str, ...]) -> 
 READING = {
     *(("analyze",), ("status",), ("inventory", "list")),
     *(("config", "show"), ("config", "check"), ("config", "path")),
+    *(("doctor",), ("service", "status"), ("audit", "verify")),
 }
-DOING = {("fix",), ("config", "init")}
+DOING = {("fix",), ("config", "init"), ("service", "install"), ("service", "uninstall")}
 
 
 @pytest.mark.parametrize("path", sorted(READING), ids=" ".join)

@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 
 from comfywatchman.demo.hub import Hub
+from comfywatchman.domain.candidates import Candidate
+from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.jobs import FetchModel
+from comfywatchman.state import choices, jobs, store
 from scripts.hub_traps import CIVITAI_TOKEN, STANDIN, stand_in
 from tests.cli.shell import Shell
 from tests.stories.daemon import Tree, running
@@ -90,6 +94,51 @@ def test_an_unreadable_file_is_told_as_that(shell: Shell, tree: Tree) -> None:
     assert shell("explain", path).status == 3
 
 
+def test_what_the_daemon_came_to_is_said_once(shell: Shell, tree: Tree, hub: Hub) -> None:
+    want = has(hub, "a.safetensors")
+    hub.gate("us/loras")
+    path = drop(tree.workflows / "w.json", want)
+    assert shell("fix", path).status == 1
+
+    (line,) = (row for row in shell("explain", path).out.splitlines() if "  daemon: " in row)
+
+    assert line.count("wants a login and accepted terms") == 1
+
+
+def test_a_login_that_a_fetch_lacked_comes_before_the_next_fix(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    """What is published about a file says nothing of it: only the transfer was refused."""
+    want = has(hub, "a.safetensors")
+    path = drop(tree.workflows / "w.json", want)
+    source = Candidate("workflow", str(want.url), want.name)
+    trouble = Trouble("login-needed", "It wants a login.", "Set a token.")
+    keeper = store.open_keeper(tree.state)
+    keeper.write(lambda c: jobs.enqueue(c, [FetchModel("loras", want.name, (source,))], 1.0))
+    row = keeper.write(lambda c: jobs.claim(c, "fetch", 2.0))
+    assert row is not None
+    keeper.write(lambda c: jobs.fail(c, row.id, trouble, 3.0))
+    keeper.close()
+
+    (told,) = shell("explain", path, "--json").json["references"]
+
+    assert told["chosen"] == want.url
+    assert told["next"] == f"Set a token. Then: comfywatchman fix {path}"
+
+
+def test_what_a_person_chose_is_told(shell: Shell, tree: Tree, hub: Hub) -> None:
+    path = drop(tree.workflows / "w.json", has(hub, "a.safetensors"))
+    answer = Candidate("workflow", "https://hub.example/other", "other.safetensors")
+    keeper = store.open_keeper(tree.state)
+    keeper.write(lambda c: choices.settle(c, "loras", "a.safetensors", answer))
+    keeper.close()
+
+    (row,) = shell("explain", path, "--json").json["references"]
+
+    assert steps(row)["choice"] == "answered"
+    assert row["chosen"] == answer.url
+
+
 def test_for_people_it_is_words(shell: Shell, tree: Tree, hub: Hub) -> None:
     path = drop(tree.base / "w.json", has(hub, "a.safetensors"))
 
@@ -144,6 +193,34 @@ def test_a_name_words_an_address_and_a_hash_find_the_same_file(hubs: Any, tmp_pa
     for found in (by_words, by_hash, by_air.json["candidates"]):
         assert sha256 in [candidate["sha256"] for candidate in found]
     assert {candidate["grade"] for candidate in by_words} == {"E"}
+
+
+@pytest.mark.shared
+@beside
+@pytest.mark.parametrize(
+    "query", ["urn:air:sd1:lora:civitai:58390@62833", "https://civitai.com/models/58390"]
+)
+def test_an_address_without_a_name_is_not_searched_by_its_pieces(
+    hubs: Any, tmp_path: Path, query: str
+) -> None:
+    found = Shell(tree_for(hubs, tmp_path, (CIVITAI_TOKEN,)))("search", query, "--json").json
+
+    urls = [q["url"] for step in found["steps"] for q in step["questions"]]
+    assert found["candidates"][0]["filename"] == "add_detail.safetensors"
+    assert "You gave this address." in found["candidates"][0]["evidence"]
+    assert not any("query=" in url or "author=" in url for url in urls)
+
+
+@pytest.mark.shared
+@beside
+def test_a_download_that_will_want_a_key_says_so_before(hubs: Any, tmp_path: Path) -> None:
+    name = "realisticVisionV60B1_v51VAE.safetensors"
+    path = drop(tmp_path / "w.json", Want(name, "checkpoints"))
+
+    (row,) = Shell(tree_for(hubs, tmp_path))("explain", path, "--json").json["references"]
+
+    assert row["chosen"] is not None
+    assert "CIVITAI_API_KEY" in row["next"]
 
 
 def test_one_backend_alone_is_asked(shell: Shell, hub: Hub) -> None:

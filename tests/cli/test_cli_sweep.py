@@ -98,6 +98,24 @@ def test_models_on_a_drive_that_is_not_there_do_not_count_as_removed(
     assert told.json["models"]["removed"] == []
 
 
+def test_a_folder_that_is_empty_where_it_was_full_is_forgotten_when_somebody_says_so(
+    shell: Shell, tree: Tree
+) -> None:
+    paths = [put(tree, f"loras/{name}.safetensors") for name in "ab"]
+    put(tree, "vae/c.safetensors")
+    sweep(shell)
+    for path in paths:
+        path.unlink()
+    kept = shell("inventory", "sweep", "--json")
+    believed = shell("inventory", "sweep", "--removed", "--json")
+
+    assert kept.status == 3
+    assert [row["path"] for row in kept.json["offline"]] == [str(paths[0].parent)]
+    assert kept.json["models"]["removed"] == []
+    assert believed.status == 0
+    assert sorted(believed.json["models"]["removed"]) == [str(path) for path in paths]
+
+
 def test_a_sweep_beside_a_daemon_is_done_by_it(shell: Shell, tree: Tree) -> None:
     with running(tree) as daemon:
         put(tree, "loras/a.safetensors")
@@ -179,6 +197,7 @@ def test_a_link_to_nothing_and_a_pipe_are_told_by_list_and_sweep(shell: Shell, t
     for told in (listed.json["unread"], swept.json["troubles"]):
         assert {row["path"] for row in told} == {str(dead), str(pipe)}
     assert str(dead) in words.out
+    assert swept.status == 0  # everything was looked at
     assert shell("inventory", "list").status == 0
 
 

@@ -53,22 +53,30 @@ def answer(*running: object, pending: tuple[object, ...] = ()) -> bytes:
         (answer(PROMPT), True),
         (answer(pending=(PROMPT,)), False),  # it was paused with something in the queue
         (answer(PROMPT, pending=(PROMPT,) * 50), True),
-        (b"<html>a proxy</html>", None),
-        (b"", None),
-        (b"[]", None),
-        (b'{"queue_running": 1}', None),
+        (b"<html>another server</html>", False),
+        (b"", False),
+        (b"[]", False),
+        (b'{"queue_running": 1}', False),
     ],
 )
-def test_a_server_that_runs_a_prompt_says_so(body: bytes, runs: bool | None) -> None:
+def test_a_server_that_runs_a_prompt_says_so(body: bytes, runs: bool) -> None:
     with serving(200, body) as url:
         assert Server(url).runs_prompt() is runs
         assert Server(url + "/").runs_prompt() is runs
 
 
-@pytest.mark.parametrize("status", [401, 404, 500])
-def test_a_server_that_does_not_tell_is_taken_for_none(status: int) -> None:
+@pytest.mark.parametrize(("status", "runs"), [(401, False), (404, False), (500, None), (504, None)])
+def test_a_server_that_does_not_tell_is_none_of_ours_unless_it_fails(
+    status: int, runs: bool | None
+) -> None:
     with serving(status, answer(PROMPT)) as url:
-        assert Server(url).runs_prompt() is None
+        assert Server(url).runs_prompt() is runs
+
+
+def test_a_server_that_takes_the_question_and_says_nothing_leaves_it_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:  # the kernel accepts, nobody answers
+        port = busy.getsockname()[1]
+        assert Server(f"http://127.0.0.1:{port}").runs_prompt() is None
 
 
 def test_where_nothing_listens_nobody_works() -> None:
@@ -76,7 +84,7 @@ def test_where_nothing_listens_nobody_works() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    assert Server(f"http://127.0.0.1:{port}").runs_prompt() is None
+    assert Server(f"http://127.0.0.1:{port}").runs_prompt() is False
 
 
 def test_an_endless_queue_is_no_idle_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,11 +17,12 @@ from comfywatchman.daemon.measuring import Manner
 from comfywatchman.disk.devices import Device, Kind
 from comfywatchman.disk.files import look
 from comfywatchman.domain.files import Folders, ShortHash
-from comfywatchman.domain.messages import ModelFound
+from comfywatchman.domain.messages import ModelFound, RootOnline
 from comfywatchman.download.pace import Bandwidth
-from comfywatchman.state import hashes, models, workflows
+from comfywatchman.state import care, hashes, models, workflows
 from comfywatchman.state.keeper import Keeper, Reader
 from tests.daemon.bench import FLASH, LIMIT, MIB, SLOW, Bench, On, wait_for
+from tests.share import shared
 from tests.state.rows import analysis, finding, says
 
 
@@ -80,7 +82,22 @@ def test_a_file_that_becomes_wanted_overtakes_those_that_wait(bench: Bench) -> N
         held.go.set()
         order = bench.indexed(*paths)
 
-    assert order.index(paths[39]) < 30
+    assert order.index(paths[39]) == 1  # after the one that was being read
+    rest = [path for path in order if path != paths[39]]
+    assert rest == sorted(rest, key=lambda path: path.stat().st_size)
+
+
+def test_a_small_file_that_comes_late_overtakes_larger_ones_that_wait(bench: Bench) -> None:
+    paths = [bench.put(f"loras/{number}.pt", 3 * MIB + number) for number in range(20)]
+    held = Held()
+    with bench.running(Manner(bandwidth=held), On(kinds={"loras": SLOW})) as index:
+        wait_for(index.turns.busy)
+        small = bench.put("loras/small.pt", MIB)
+        wait_for(lambda: small in {t.item.path for t in index.turns.lanes["sda"].heads(1)})
+        held.go.set()
+        order = bench.indexed(*paths, small)
+
+    assert order.index(small) == 1
 
 
 def test_a_slow_device_has_one_reader_and_does_not_hold_up_a_fast_one(bench: Bench) -> None:
@@ -214,6 +231,35 @@ def test_a_file_that_cannot_be_read_holds_nobody_up(bench: Bench) -> None:
         wait_for(lambda: {*bench.tally.hashes} >= {"changed", "failed"})
 
     assert bench.hash_of(gone) is None
+
+
+def test_a_read_error_is_said_at_the_row_until_a_reading_comes_to_its_end(
+    bench: Bench, tmp_path: Path
+) -> None:
+    server, place = tmp_path / "server", bench.folders.models_root / "loras"
+    for name in ("bad.pt", "good.pt"):
+        (server / name).parent.mkdir(exist_ok=True)
+        (server / name).write_bytes(os.urandom(3 * MIB))
+    place.mkdir(parents=True, exist_ok=True)
+    with shared(server, place) as share:
+        share.age = 10.0
+        share.error_for_opening = lambda path: errno.EIO if path.name == "bad.pt" else 0
+        bad, good = bench.found(place / "bad.pt"), bench.found(place / "good.pt")
+        with bench.running(devices=On(kinds={"loras": SLOW})):
+            bench.indexed(good)
+            wait_for(lambda: trouble(bench, bad) == "disk-failed")
+            assert (trouble(bench, good), bench.reader.read(care.in_trouble)) == (None, 1)
+            share.error_for_opening = lambda _: 0
+            bench.desk.store([RootOnline(place)])  # without it, it would take half a minute
+            bench.indexed(bad)
+
+        assert trouble(bench, bad) is None
+        assert bench.hash_of(bad) == sha256(server / "bad.pt")
+
+
+def trouble(bench: Bench, path: Path) -> str | None:
+    found = bench.reader.read(lambda c: care.stored_in(c, path.parent))[path.name].trouble
+    return None if found is None else found.code
 
 
 def test_a_file_that_somebody_writes_is_waited_for(bench: Bench) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from comfywatchman.daemon.once import _offline
+from comfywatchman.daemon.watching import SweepRequest
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import ModelFound, RootOffline, RootOnline
+from comfywatchman.pipeline.sweeping import sweep_tree
 from comfywatchman.state import models
 from comfywatchman.watch.notice import Notice, Noticed
 from tests.daemon.rooms import WHOLE, Room, room_of
@@ -171,32 +175,107 @@ def test_a_bind_mount_that_is_missing_is_told_from_a_directory_that_was_emptied(
 
     assert [event.root for event in told if isinstance(event, RootOffline)] == [place]
     assert known(room).keys() == set(first)
-    assert f"touch {place}" in room.sweeps.reach.offline[place].remedy
-    place.touch()
-    room.do(WHOLE)
+    assert "inventory sweep --removed" in room.sweeps.reach.offline[place].remedy
+    room.do(replace(WHOLE, believe=True))
     assert set(room.noticed()) == {Noticed(path, Notice.REMOVED) for path in first}
     assert room.sweeps.reach.offline == {}
 
 
-def test_a_directory_that_somebody_emptied_is_believed(room: Room) -> None:
-    first = put(room.models / "loras")
+def test_a_folder_whose_last_file_is_gone_was_emptied_by_somebody(room: Room) -> None:
+    (only,) = put(room.models / "loras", 1)
+    put(room.models / "vae", 1)
     room.do(WHOLE)
-    for path in first:
-        path.unlink()
+    only.unlink()
     told = room.do(WHOLE)
 
     assert not [event for event in told if isinstance(event, RootOffline)]
-    assert set(room.noticed()) == {Noticed(path, Notice.REMOVED) for path in first}
+    assert room.noticed() == [Noticed(only, Notice.REMOVED)]
 
 
-def test_everything_removed_at_once_is_believed(room: Room) -> None:
+def test_a_folder_that_was_full_and_is_empty_keeps_its_rows_until_it_is_back(
+    room: Room, tmp_path: Path
+) -> None:
+    loras = room.models / "loras"
+    put(loras / "deep")
+    put(loras)
+    put(room.models / "vae", 1)
+    room.do(WHOLE)
+    before = known(room)
+    loras.rename(tmp_path / "away")
+    loras.mkdir()
+    (loras / "put_loras_here").touch()
+    told = room.do(SweepRequest("directory", loras))
+
+    (offline,) = (event for event in told if isinstance(event, RootOffline))
+    assert offline.root == loras
+    assert "6 files lay" in offline.trouble.cause
+    assert room.sweeps.lacking() == []  # it may be as its user wants it: that is told, no more
+    assert room.noticed() == []
+    room.sweeps._look_at_offline()
+    assert room.inbox.empty()
+    (loras / "put_loras_here").unlink()
+    loras.rmdir()
+    (tmp_path / "away").rename(loras)
+    room.sweeps._look_at_offline()
+    told = room.do()
+    assert [event for event in told if isinstance(event, RootOnline)] == [RootOnline(loras)]
+    assert not [event for event in told if isinstance(event, ModelFound)]
+    assert known(room) == before
+    assert room.noticed() == []
+
+
+def test_a_root_that_another_empty_directory_took_the_place_of_keeps_its_rows(
+    room: Room, tmp_path: Path
+) -> None:
+    put(room.models / "loras", 1)
+    put(room.models / "vae", 1)
+    room.do(WHOLE)
+    before = known(room)
+    room.models.rename(tmp_path / "away")
+    (room.models / "loras").mkdir(parents=True)
+    told = room.do(WHOLE)
+
+    assert [event.root for event in told if isinstance(event, RootOffline)] == [room.models]
+    assert known(room) == before
+    assert room.noticed() == []
+
+
+def test_everything_removed_at_once_is_believed_when_somebody_says_so(room: Room) -> None:
     first = [*put(room.models / "loras/deep/er"), *put(room.models / "vae")]
     room.do(WHOLE)
     for directory in ("loras", "vae"):
         subprocess.run(["rm", "-rf", str(room.models / directory)], check=True)
     room.do(WHOLE)
+    assert room.sweeps.reach.offline.keys() == {room.models}
+    assert "inventory sweep --removed" in room.sweeps.reach.offline[room.models].remedy
+    room.do(replace(WHOLE, believe=True))
 
     assert set(room.noticed()) == {Noticed(path, Notice.REMOVED) for path in first}
+    assert room.sweeps.reach.offline == {}
+
+
+def test_fix_may_put_models_into_a_folder_that_was_emptied(room: Room) -> None:
+    first = put(room.models / "loras")
+    room.do(WHOLE)
+    for path in first:
+        path.unlink()
+    tree = next(tree for tree in room.sweeps.trees if tree.kind == "models")
+    news = sweep_tree(tree, room.office.reader)
+
+    assert news.emptied() == news.out_of_reach().keys() == {room.models / "loras"}
+    assert _offline(news) == {}
+
+
+def test_a_folder_from_which_files_were_moved_to_another_was_tidied_up(room: Room) -> None:
+    moved, *others = put(room.models / "loras")
+    (room.models / "vae").mkdir(exist_ok=True)
+    room.do(WHOLE)
+    moved.rename(room.models / "vae/moved.safetensors")
+    for path in others:
+        path.unlink()
+    room.do(WHOLE)
+
+    assert set(room.noticed()) == {Noticed(path, Notice.REMOVED) for path in others}
 
 
 def test_a_link_to_a_model_that_was_taken_away_is_believed_and_a_dead_one_is_not(

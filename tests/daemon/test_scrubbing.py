@@ -18,6 +18,7 @@ from comfywatchman.daemon.measuring import Manner
 from comfywatchman.daemon.scrubbing import DAY, SCRUB, Scrubbing, Task
 from comfywatchman.daemon.tally import NoTally
 from comfywatchman.disk.files import look
+from comfywatchman.domain.errors import DiskFailed
 from comfywatchman.domain.files import Folders, Measured, Reading
 from comfywatchman.domain.messages import ErrorMet, ModelCorrupt, ModelVerified, WorkflowAnalyzed
 from comfywatchman.download.pace import Bandwidth
@@ -217,6 +218,62 @@ def test_a_file_that_is_gone_or_may_not_be_read_spoils_no_night(night: Night) ->
 
     assert [event.path for event in night.events(ModelVerified)] == [there]
     assert len(night.tally.scrubs) == 1
+
+
+@pytest.mark.parametrize("absent", [10, 70])
+def test_files_of_a_drive_that_is_not_there_take_nothing_from_those_that_are(
+    night: Night, absent: int
+) -> None:
+    for number in range(absent):
+        night.known(f"a{number:02}.safetensors").unlink()
+    there = [night.known(f"z{number:02}.safetensors") for number in range(30)]
+    decay(night.office, there[-1], random.Random(3))
+    for day in range(3, 15):
+        night.scrub(day)
+
+    assert [event.path for event in night.events(ModelCorrupt)] == [there[-1]]
+    assert {event.path for event in night.events(ModelVerified)} == set(there[:-1])
+
+
+def test_a_night_in_which_all_that_was_due_could_not_be_read_did_not_succeed(night: Night) -> None:
+    path = night.known("a.safetensors")
+    content = path.read_bytes()
+    path.unlink()
+    assert night.scrub(3) == 0
+    assert night.tally.scrubs == []
+
+    known = night.known("b.safetensors")
+    assert night.scrub(4) == len(content) == known.stat().st_size
+    assert len(night.tally.scrubs) == 1
+
+
+def test_a_night_with_nothing_due_succeeds(night: Night) -> None:
+    assert night.scrub(3) == 0
+    assert len(night.tally.scrubs) == 1
+
+
+def test_a_file_with_two_names_is_read_once_a_night(night: Night) -> None:
+    first = night.known("a.safetensors")
+    (first.parent / "b.safetensors").hardlink_to(first)
+    content = first.read_bytes()
+    night.scrubbing.days = 1.0
+    for name in ("a.safetensors", "b.safetensors"):
+        night.known(name, content)
+
+    assert night.scrub(3) == len(content)
+
+
+def test_what_cannot_be_read_says_so_at_its_row_until_it_can(night: Night) -> None:
+    path = night.known("a.safetensors")
+    good, seen = path.read_bytes(), look(path)
+    night.scrubbing.stop.clear()
+    trouble = DiskFailed("Reading it failed.", remedy="Check the disk.").trouble()
+    assert seen is not None
+    night.office.keeper.write(lambda c: hashes.unreadable(c, [(path, seen, trouble)]))
+    assert night.row(path).trouble == trouble
+
+    assert night.scrub(3) == len(good)
+    assert night.row(path).trouble is None
 
 
 def test_a_trouble_with_a_file_is_told_once(night: Night) -> None:

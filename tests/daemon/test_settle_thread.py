@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from typing import cast
 
 import pytest
 
-from comfywatchman.daemon.tally import NoTally
-from comfywatchman.daemon.watching import FAILURE, Check, Stop, SweepRequest, Watching, rule_for
-from comfywatchman.domain.files import Folders, Reading
+from comfywatchman.daemon.watching import (
+    FAILURE,
+    Check,
+    SweepRequest,
+    rule_for,
+    said_again,
+)
+from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
-    Event,
     ModelCorrupt,
     ModelFound,
     ModelMoved,
@@ -26,57 +25,16 @@ from comfywatchman.domain.messages import (
     WorkflowRemoved,
     WorkflowSettled,
 )
-from comfywatchman.inventory import read_model
-from comfywatchman.pipeline.sweeping import models_of
-from comfywatchman.state import hashes
 from comfywatchman.state.lookups import Lookups
 from comfywatchman.watch.notice import EVERYWHERE, Notice, Noticed
-from comfywatchman.watch.settle import Settling
+from tests.daemon.resting import Room, resting
 from tests.pipeline.office import Office, model_bytes, put_model
 from tests.state.rows import analysis, make_unwritable
 
 
-@dataclass
-class Room:
-    """The thread's work, done here and now: nothing has to rest."""
-
-    watching: Watching
-    office: Office
-    asked: SimpleQueue[SweepRequest | Check | Stop]
-    workflows: Path
-    models: Path
-
-    def notice(self, path: Path, kind: Notice = Notice.CHANGED) -> list[Event]:
-        """Hand in a notice, and return the events that come of it."""
-        before = len(self.office.told)
-        self.watching._attempt(partial(self.watching._take, Noticed(path, kind)))
-        self.watching._attempt(self.watching._hand_over)
-        return cast("list[Event]", self.office.told[before:])
-
-    def requests(self) -> list[SweepRequest | Check | Stop]:
-        found = []
-        while not self.asked.empty():
-            found.append(self.asked.get_nowait())
-        return found
-
-
 @pytest.fixture
 def room(office: Office, folders: Folders, tmp_path: Path) -> Room:
-    workflows = tmp_path / "workflows"
-    workflows.mkdir()
-    asked: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
-    watching = Watching(
-        SimpleQueue(),
-        asked,
-        office.desk,
-        office.reader,
-        [workflows],
-        [folders.models_root],
-        Settling(rule_for([workflows], 0.0)),
-        models_of(folders),
-        NoTally(),
-    )
-    return Room(watching, office, asked, workflows, folders.models_root)
+    return resting(office, folders, tmp_path)
 
 
 def test_a_workflow_at_rest_is_settled(room: Room) -> None:
@@ -145,61 +103,6 @@ def test_a_renamed_model_is_moved_and_not_found(room: Room) -> None:
     (moved,) = room.notice(after, Notice.MOVED_HERE)
     assert isinstance(moved, ModelMoved)
     assert (moved.before, moved.path) == (before, after)
-
-
-def measured(room: Room, path: Path) -> None:
-    seen = put_model(path, os.urandom(200_000))
-    room.office.happens(ModelFound(path, seen.size, whole=True, stamp=seen))
-    reading = read_model(path, threading.Event())
-    assert isinstance(reading, Reading)
-    room.office.keeper.write(lambda c: hashes.measured(c, path, reading))
-
-
-@pytest.mark.parametrize("told", ["", "changed", "overflow", "by way of a third name"])
-def test_a_rename_is_believed_if_the_kernel_told_of_it_and_of_nothing_else(
-    room: Room, told: str
-) -> None:
-    before, after = room.models / "loras/x.safetensors", room.models / "vae/y.safetensors"
-    measured(room, before)
-    if told == "overflow":
-        room.notice(room.models, Notice.OVERFLOW)
-    after.parent.mkdir(exist_ok=True)
-    before.rename(after)
-    if told == "changed":
-        room.notice(before)
-    room.notice(before, Notice.REMOVED)
-    if told.startswith("by"):
-        room.notice(before.with_name("third.tmp"), Notice.MOVED_HERE)
-        room.notice(before.with_name("third.tmp"), Notice.REMOVED)
-    (moved,) = (e for e in room.notice(after, Notice.MOVED_HERE) if isinstance(e, ModelMoved))
-
-    assert (moved.same_bytes, moved.proven) == (True, told == "")
-
-
-def test_a_sweep_that_meets_a_renamed_file_before_it_rests_is_no_news_of_a_write(
-    room: Room,
-) -> None:
-    before, after = room.models / "loras/x.safetensors", room.models / "loras/y.safetensors"
-    measured(room, before)
-    before.rename(after)
-    room.notice(before, Notice.REMOVED)
-    room.watching._take(Noticed(after, Notice.MOVED_HERE))
-    room.watching._take(Noticed(after, Notice.CHANGED, met=True))
-    room.watching._hand_over()
-    (moved,) = (e for e in room.office.told if isinstance(e, ModelMoved))
-
-    assert moved.proven
-
-
-def test_no_rename_is_believed_before_all_files_were_compared_with_their_rows(room: Room) -> None:
-    before, after = room.models / "loras/x.safetensors", room.models / "loras/y.safetensors"
-    measured(room, before)
-    room.watching.compared = lambda: False
-    before.rename(after)
-    room.notice(before, Notice.REMOVED)
-    (moved,) = (e for e in room.notice(after, Notice.MOVED_HERE) if isinstance(e, ModelMoved))
-
-    assert not moved.proven
 
 
 def test_a_model_that_is_gone_keeps_its_row_for_a_moment(room: Room) -> None:
@@ -323,3 +226,12 @@ def test_a_model_rests_longer_where_nobody_can_tell_whether_it_is_written(tmp_pa
     rule = rule_for([tmp_path], 2.0)(tmp_path.parent / "models/loras/x.safetensors")
 
     assert (rule.quick, rule.slow) == (2.0, 5.0)
+
+
+def test_of_changes_of_one_file_only_the_last_is_looked_at(tmp_path: Path) -> None:
+    a, b = (Noticed(tmp_path / name, Notice.CHANGED) for name in "ab")
+    gone = Noticed(a.path, Notice.REMOVED)
+    notices = [a, b, a, a, gone, b, a, Noticed(tmp_path, Notice.OVERFLOW)]
+
+    looked_at = [again for _, again in said_again(notices)]
+    assert looked_at == [True, True, True, False, False, False, False, False]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from comfywatchman.daemon.watching import FAILURE, Stop, SweepRequest
+from comfywatchman.daemon.watching import FAILURE, POLL, Stop, SweepRequest
 from comfywatchman.disk.files import look
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
@@ -24,7 +25,7 @@ from comfywatchman.pipeline.sweeping import found_model
 from comfywatchman.state import models
 from comfywatchman.watch.notice import Notice, Noticed
 from tests.daemon.rooms import Room, room_of
-from tests.pipeline.office import Office, put_model
+from tests.pipeline.office import Office, model_bytes, put_model
 from tests.state.rows import analysis, make_unwritable
 
 
@@ -212,3 +213,45 @@ def test_a_file_of_the_year_2400_is_like_any_other(room: Room, seconds: int) -> 
     finished = room.do(WHOLE)[-1]
     assert isinstance(finished, SweepFinished)
     assert not any(count for _, count in finished.drift)
+
+
+def test_a_directory_that_was_moved_in_the_tree_takes_the_rows_of_its_files_along(
+    room: Room,
+) -> None:
+    old, new = room.models / "loras/old", room.models / "loras/new"
+    old.mkdir(parents=True)
+    names = [f"{number}.safetensors" for number in range(3)]
+    for name in names:
+        (old / name).write_bytes(model_bytes(name))
+    room.sweeps.walks.settle_seconds = -1.0
+    room.do(WHOLE)
+    old.rename(new)
+    told = room.do(SweepRequest("directory", new), SweepRequest("directory", old))
+
+    moved = {(event.before, event.path) for event in told if isinstance(event, ModelMoved)}
+    assert moved == {(old / name, new / name) for name in names}
+    assert not [event for event in told if isinstance(event, ModelFound)]
+    assert {file.path for file in room.office.reader.read(models.every)} == {
+        new / name for name in names
+    }
+
+
+def test_a_side_car_in_a_polled_directory_is_told_when_it_comes_and_when_it_changes(
+    room: Room,
+) -> None:
+    poll = SweepRequest(POLL, room.models)
+    old, new = (room.models / f"loras/{name}.civitai.info" for name in ("old", "new"))
+    old.write_text("{}")
+    os.utime(old, ns=(1, 1))
+    room.sweeps.walks._sidecars._began_ns = time.time_ns() + 1
+    room.do(poll)
+    assert room.noticed() == []  # read at the start, with all the others
+    new.write_text("{}")
+    room.do(poll)
+    assert room.noticed() == [Noticed(new, Notice.CHANGED)]
+    room.do(poll)
+    assert room.noticed() == []
+    old.write_text("{ }")
+    room.do(poll)
+
+    assert room.noticed() == [Noticed(old, Notice.CHANGED)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.config.load import load
-from comfywatchman.daemon.parts import endpoints_for, policy_for, token_hosts
+from comfywatchman.daemon.parts import endpoints_for, mirror_of, policy_for, token_hosts
 from comfywatchman.net.policy import NetPolicy
 from comfywatchman.net.urls import origin_of
 
@@ -84,3 +84,17 @@ def test_that_a_mirror_may_be_asked_over_plain_http_gives_it_no_token(nothing: P
 
     assert made.is_insecure(origin_of("http://hub.intra.example/a"))
     assert shown(made, "http://hub.intra.example/a") is None
+
+
+def test_a_login_is_an_obstacle_where_a_public_mirror_is_asked_without_the_token(
+    nothing: Path,
+) -> None:
+    mirrored = {"hubs.huggingface.endpoint": "https://hf-mirror.example"}
+    settings = load(mirrored, TOKENS, nothing).settings
+    own = load({"hubs.huggingface.endpoint": "https://10.0.0.7"}, TOKENS, nothing).settings
+
+    assert "huggingface.co" not in token_hosts(settings)
+    assert mirror_of(settings, "huggingface.co") == "hf-mirror.example"
+    assert mirror_of(settings, "civitai.com") is None
+    assert "huggingface.co" in token_hosts(own)
+    assert mirror_of(own, "huggingface.co") is None

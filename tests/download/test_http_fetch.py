@@ -390,6 +390,31 @@ def test_a_gated_file_names_the_page_to_open(shelf: Shelf, part: Path) -> None:
     assert f"{shelf.url}/owner/repo," in caught.value.remedy
 
 
+def test_a_gated_file_whose_token_is_refused_says_so(shelf: Shelf, part: Path) -> None:
+    bad = {"X-Error-Message": "Invalid credentials in Authorization header"}
+    gated = {"X-Error-Code": "GatedRepo"}
+    shelf.spoil(PATH, Fault(status=401, headers=bad))
+    shelf.spoil(PATH, Fault(status=401, headers=gated))
+    fetching = Fetching.of(part, shelf)
+    fetching.token_host = shelf.host
+
+    with pytest.raises(LoginNeeded) as caught:
+        fetching.fetch(shelf.url + PATH)
+
+    assert "the one that is set is refused" in caught.value.remedy
+
+
+def test_who_is_refused_with_a_token_is_not_told_to_set_one(shelf: Shelf, part: Path) -> None:
+    shelf.spoil(PATH, Fault(status=401))
+    fetching = Fetching.of(part, shelf)
+    fetching.token_host = shelf.host
+
+    with pytest.raises(LoginNeeded) as caught:
+        fetching.fetch(shelf.url + PATH)
+
+    assert "The token that is set" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

@@ -42,6 +42,8 @@ def test_a_row_is_believed_while_the_file_is_as_it_was(office: Office, folders: 
         assert library.stemmed("x") == library.named("x.safetensors") == library.hashed(HASH)
         assert library.hash_begins(HASH[:10]) == library.hashed(HASH)
         assert library.hash_begins("00") == []
+        assert library.containing("ras/x") == library.named("x.safetensors")
+        assert library.containing("X") == library.containing("\ud800") == []
 
 
 def test_a_file_that_is_gone_is_not_here_whatever_its_row_says(
@@ -77,6 +79,8 @@ def test_a_walk_answers_the_same_questions(folders: Folders) -> None:
     assert library.after_begins("00" * 6) == []
     assert library.named("STRASSE.safetensors") == [file]
     assert library.stemmed("strasse") == [file]
+    assert library.containing("raß") == [file]
+    assert library.containing("strass") == []
     assert library.hashed(HASH) == library.hash_begins(HASH[:10]) == [file]
     assert library.hash_begins("0123456789") == []
     assert library.named("other") == library.hashed("00" * 32) == []

@@ -372,3 +372,26 @@ def test_a_search_that_waits_is_over_once_the_model_is_here(office: Office) -> N
     office.happens(analyzed(A, HAS, cause=Cause.ARRIVED))
 
     assert office.row(ResolveReference("loras", "x.safetensors")).state == jobs.DONE
+
+
+def test_a_search_is_over_where_one_node_finds_what_another_would_never_list(
+    office: Office,
+) -> None:
+    _failed(office)
+    refused = replace(WANTS, trouble=TROUBLE)
+    office.happens(analyzed(A, HAS, refused, cause=Cause.ARRIVED))
+
+    assert office.row(ResolveReference("loras", "x.safetensors")).state == jobs.DONE
+
+
+def test_a_search_is_not_over_while_one_of_the_nodes_lacks_the_file(office: Office) -> None:
+    _failed(office)
+    office.happens(analyzed(A, WANTS, HAS, cause=Cause.ARRIVED))
+
+    assert office.row(ResolveReference("loras", "x.safetensors")).state == jobs.FAILED
+
+
+def test_what_two_nodes_lack_in_two_ways_is_searched_for_once(office: Office) -> None:
+    office.happens(analyzed(A, WANTS, WANTS))
+
+    assert len(office.waiting("resolve")) == 1

@@ -177,6 +177,12 @@ def test_a_model_without_any_source_asks_for_its_url() -> None:
     )
 
 
+def test_a_command_with_a_stranger_s_name_in_it_has_no_control_characters() -> None:
+    found = Finding(reference("a\x1b[2J.safetensors"), ReferenceState.MISSING)
+
+    assert "\x1b" not in to_text(report_of([analysis(found)], with_candidates=True))
+
+
 def test_an_ambiguous_model_shows_every_offer_with_its_evidence() -> None:
     other = Candidate("huggingface", "https://huggingface.co/a/b", "x", grade=Grade.D)
     found = finding(ReferenceState.AMBIGUOUS, candidates=(OFFER, other), trouble=TROUBLE)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from comfywatchman.domain.jobs import ResolveReference
+from comfywatchman.domain.jobs import AnalyzeWorkflow, ResolveReference
 from comfywatchman.state import jobs
 from comfywatchman.state.keeper import Keeper
 from tests.state.rows import HASH, TROUBLE, fetch
-from tests.state.taking import NOW, finished, put, taken
+from tests.state.taking import NOW, WORKFLOW, finished, put, taken
 
 
 def test_a_workflow_with_very_many_models_holds_up_nobody(keeper: Keeper) -> None:
@@ -104,3 +104,40 @@ def test_who_wants_the_bytes_that_are_being_fetched_waits_for_them(keeper: Keepe
     keeper.write(lambda c: jobs.enqueue(c, [same], NOW, priority=jobs.NOW))
 
     assert in_the_way(keeper, at_once=1) is None
+
+
+def test_a_search_that_is_asked_for_while_it_runs_is_done_once_more(keeper: Keeper) -> None:
+    """Another workflow may give another address for the same name."""
+    job = ResolveReference("loras", "a")
+    put(keeper, job)
+    row = taken(keeper, "resolve")
+    put(keeper, job)
+
+    assert keeper.write(lambda c: jobs.finish(c, row.id, NOW)) == "resolve"
+    assert taken(keeper, "resolve").id == row.id
+
+
+def test_a_search_is_not_handed_out_before_what_was_asked_for_earlier_is_read(
+    keeper: Keeper,
+) -> None:
+    put(keeper, ResolveReference("loras", "a"), AnalyzeWorkflow(WORKFLOW))
+
+    def next_search(behind: float, now: float = NOW) -> int | None:
+        rules = jobs.Rules(behind=behind)
+        return keeper.write(lambda c: jobs.claimable(c, "resolve", now, rules))
+
+    assert next_search(behind=NOW) is None
+    assert next_search(behind=NOW - 1) is not None  # it was asked for later
+    reading = taken(keeper, "analyze", now=NOW + 5)
+    assert next_search(behind=NOW) is None
+    finished(keeper, reading)
+    assert next_search(behind=NOW) is not None
+
+
+def test_what_a_person_wants_does_not_wait_for_what_nobody_waits_for(keeper: Keeper) -> None:
+    put(keeper, AnalyzeWorkflow(WORKFLOW))
+    job = ResolveReference("loras", "a")
+    keeper.write(lambda c: jobs.enqueue(c, [job], NOW, priority=jobs.NOW))
+
+    rules = jobs.Rules(behind=NOW)
+    assert keeper.write(lambda c: jobs.claimable(c, "resolve", NOW, rules)) is not None

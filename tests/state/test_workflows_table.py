@@ -8,7 +8,7 @@ from pathlib import Path
 
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
 from comfywatchman.domain.messages import ReferenceAmbiguous
-from comfywatchman.domain.references import Analysis, ReferenceState
+from comfywatchman.domain.references import Analysis, Hint, ReferenceState
 from comfywatchman.state import choices, promises, workflows
 from comfywatchman.state.keeper import Keeper, Reader
 from tests.state.rows import HASH, OTHER_HASH, TROUBLE, analysis, finding, says, stamp
@@ -207,3 +207,25 @@ def test_a_timer_knows_when_it_ran_last(keeper: Keeper, reader: Reader) -> None:
         keeper.write(lambda c, at=at: workflows.note_timer(c, "sweep.models", at))  # type: ignore[misc]  # bound at once
 
     assert reader.read(workflows.timer_times) == {"sweep.models": 2.0}
+
+
+def test_news_of_a_file_that_only_has_the_name_in_its_own_is_news_to_the_workflow(
+    keeper: Keeper, reader: Reader
+) -> None:
+    hint = replace(TROUBLE, code=Hint.PART_OF_NAME)
+    row = finding("her", state=ReferenceState.PRESENT)
+    save(keeper, analysis(A, replace(row, path=Path("/m/here.safetensors"), hint=hint)))
+
+    assert reader.read(lambda c: workflows.wanting(c, "here.safetensors")) == [A]
+
+
+def test_of_nodes_that_find_a_file_and_others_that_do_not_those_that_lack_it_count(
+    keeper: Keeper, reader: Reader
+) -> None:
+    lacks = finding("a.safetensors")
+    rows = (lacks, replace(lacks, state=ReferenceState.PRESENT), replace(lacks, trouble=TROUBLE))
+    save(keeper, analysis(A, *rows))
+
+    (line,) = reader.read(workflows.lines)
+    assert line.lacking == ("loras/a.safetensors",)
+    assert reader.read(workflows.reference_counts) == {"missing": 1}

@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from heapq import heappop, heappush, nsmallest
 from pathlib import Path
-from queue import SimpleQueue
 
 from comfywatchman.daemon.readers.brakes import SQUEEZE_SECONDS, Brakes
 from comfywatchman.daemon.readers.guest import become_guest
@@ -21,10 +20,8 @@ from comfywatchman.domain.files import Reading
 from comfywatchman.inventory import Changed, Wanted, has_header, read_model, sample_of
 from comfywatchman.state.hashes import Known, Unmeasured
 
-_MANY = 64
-_LITTLE = 64 << 20
-"""Files given out for each reader, as long as they come to no more bytes than this: a thread that
-has read a small one does not wait for the next."""
+_AHEAD = 16
+"""Files that wait for each reader before more are borrowed for it: small ones are read fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,6 @@ class Task:
 class Done:
     """What became of a task; `Interrupted` where we are stopping."""
 
-    lane: Lane
     task: Task
     outcome: Reading | Changed | Exception
     seconds: float
@@ -50,11 +46,25 @@ class Done:
     """Bytes."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class _Turn:
+    """A task among others: what somebody waits for comes first, then what is small."""
+
+    unasked: bool
+    size: int
+    path: Path
+    task: Task = field(compare=False)
+
+    @property
+    def first(self) -> bool:
+        return not self.unasked
+
+
 class Lane:
     """Some threads that read, and the files that wait for them.
 
-    Files are put in and taken out by the one thread that hands them out; the readers see only
-    their inbox. The threads begin with the first file.
+    Each reader takes the file whose turn it is when it is done with the one before, so that what
+    becomes urgent waits for no more than what is being read. The threads begin with the first file.
     """
 
     def __init__(
@@ -66,61 +76,50 @@ class Lane:
     ) -> None:
         """Make a lane with a thread for each of *names*; results go to *done*."""
         self._readers = [_Reader(name, self, done, brakes, stop) for name in names]
-        self._inbox: SimpleQueue[Task | None] = SimpleQueue()
-        self._first: dict[Path, Task] = {}
-        self._others: dict[Path, Task] = {}
-        self._given = 0
-        self._given_bytes = 0
+        self._news = threading.Condition()
+        self._waiting: dict[Path, _Turn] = {}
+        self._heap: list[_Turn] = []
+        """Every turn that waits, the next one first, and some that do not wait any more."""
+        self._ended = False
 
     # -- for who hands out
 
     def queue(self, task: Task, *, first: bool) -> None:
         """Let *task* wait for its turn; *first*: before those for whose file nobody waits."""
-        (self._first if first else self._others)[task.item.path] = task
+        for reader in self._readers:
+            reader.begin()
+        with self._news:
+            self._add(task, first=first)
+            self._news.notify()
 
     def promote(self, path: Path) -> None:
         """Let *path*, if it waits here, come before those for which nobody waits."""
-        task = self._others.pop(path, None)
-        if task is not None:
-            self._first[path] = task
+        with self._news:
+            turn = self._waiting.get(path)
+            if turn is not None and not turn.first:
+                self._add(turn.task, first=True)
+
+    def _add(self, task: Task, *, first: bool) -> None:
+        turn = _Turn(not first, task.item.stamp.size, task.item.path, task)
+        self._waiting[task.item.path] = turn
+        heappush(self._heap, turn)
 
     def queued(self) -> int:
-        return len(self._first) + len(self._others)
+        return len(self._waiting)
 
     def heads(self, most: int) -> list[Task]:
         """Return the next few that wait."""
-        return list(islice(chain(self._first.values(), self._others.values()), most))
+        with self._news:
+            return [turn.task for turn in nsmallest(most, self._waiting.values())]
 
-    def withdraw(self, task: Task) -> None:
-        """Take *task* off the queue: somebody else reads it."""
-        self._first.pop(task.item.path, None)
-        self._others.pop(task.item.path, None)
+    def withdraw(self, task: Task) -> _Turn | None:
+        """Take *task* off the queue, unless somebody reads it already, and return its turn."""
+        with self._news:
+            return self._waiting.pop(task.item.path, None)
 
     def wants_more(self) -> bool:
         """Whether the readers have, or soon will have, nothing to do."""
-        readers = len(self._readers)
-        little = self._given < _MANY * readers and self._given_bytes < _LITTLE * readers
-        return self._given < readers or little
-
-    def give_out(self) -> None:
-        """Give the readers what keeps them busy, and no more: what comes may be urgent."""
-        while self.wants_more():
-            queue = self._first or self._others
-            if not queue:
-                return
-            self.give(queue.pop(next(iter(queue))))
-
-    def give(self, task: Task) -> None:
-        self._given += 1
-        self._given_bytes += task.item.stamp.size
-        for reader in self._readers:
-            reader.begin()
-        self._inbox.put(task)
-
-    def take_back(self, task: Task) -> None:
-        """Note that *task* is done."""
-        self._given -= 1
-        self._given_bytes -= task.item.stamp.size
+        return self.queued() < _AHEAD * len(self._readers)
 
     def bytes_read(self) -> int:
         return sum(reader.bytes_read for reader in self._readers)
@@ -128,7 +127,16 @@ class Lane:
     # -- for the readers
 
     def take_task(self) -> Task | None:
-        return self._inbox.get()
+        """Wait for the next file to read; ``None`` at the end."""
+        with self._news:
+            while not self._ended:
+                while self._heap:
+                    turn = heappop(self._heap)
+                    if self._waiting.get(turn.path) is turn:
+                        del self._waiting[turn.path]
+                        return turn.task
+                self._news.wait()
+        return None
 
     # -- for whoever watches them
 
@@ -142,8 +150,9 @@ class Lane:
 
     def end(self) -> None:
         """Wake the readers for the last time."""
-        for _ in self._readers:
-            self._inbox.put(None)
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
     def join(self, deadline: float) -> None:
         """Wait for the readers until *deadline* (monotonic seconds)."""
@@ -201,7 +210,7 @@ class _Reader(threading.Thread):
             outcome = self._read(task)
             self.disk = None
             seconds = time.monotonic() - started
-            self._done(Done(self._lane, task, outcome, seconds, self.bytes_read - before))
+            self._done(Done(task, outcome, seconds, self.bytes_read - before))
 
     def _read(self, task: Task) -> Reading | Changed | Exception:
         path = task.item.path

@@ -16,10 +16,10 @@ from comfywatchman.disk.files import open_regular
 from comfywatchman.disk.pagecache import resident
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.files import Folders, Stamp
-from comfywatchman.inventory import Wanted
+from comfywatchman.inventory import Wanted, is_lora
 from comfywatchman.inventory.retries import Retries
 from comfywatchman.pipeline.trust import proves_in
-from comfywatchman.state import hashes
+from comfywatchman.state import hashes, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.state.hashes import Unmeasured
@@ -34,8 +34,6 @@ _URGENT = 256
 _LOOKED_AT = 8
 _AUTOV3_SECONDS = 30.0
 _FAST = "fast"
-_LORAS = "loras"
-"""The folder whose files others know by their hash without the header, since that is edited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,8 @@ class Turns:
     _after: tuple[int, Path] | None = None
     """Up to where the backlog was gone through."""
     _through: bool = False
+    _asked: bool = False
+    """Whether a workflow asks for any model: before one does, nothing is urgent."""
     _read_for_autov3: set[tuple[Path, Stamp]] = field(default_factory=set)
     _autov3_asked: float = 0.0
     _autov3_waits: bool = False
@@ -104,10 +104,8 @@ class Turns:
             self._news = True
 
     def hand_out(self) -> None:
-        """Fill the queues from the backlog, and give the readers what keeps them busy."""
+        """Fill the queues from the backlog; the readers take from them what is next."""
         self._fill(time.monotonic())
-        for lane in self.lanes.values():
-            lane.give_out()
         self._lend()
 
     # -- from the backlog into the queues
@@ -130,6 +128,9 @@ class Turns:
         self._left_out.clear()
 
     def _urgent(self) -> list[Unmeasured]:
+        self._asked = self.reader.read(workflows.any_wants)
+        if not self._asked:
+            return []
         ask = hashes.asked_for if self.mode == "on-demand" else hashes.wanted
         limit = _URGENT + len(self._held) + self.retries.waiting()
         found = self.reader.read(lambda c: ask(c, limit))
@@ -171,7 +172,7 @@ class Turns:
         if not items:
             return
         same = self.reader.read(lambda c: hashes.same_files(c, items))
-        stated = self.reader.read(lambda c: hashes.stating_autov3(c, [i.path for i in items]))
+        stated = self._stating_autov3([item.path for item in items])
         clock = time.time()
         for item in items:
             device = self.devices.of(item.stamp.device, item.path)
@@ -193,6 +194,11 @@ class Turns:
             self._files[file] = False
             self._numbers[lane].add(item.stamp.device)
 
+    def _stating_autov3(self, paths: Sequence[Path]) -> frozenset[Path]:
+        if not self._asked:
+            return frozenset()
+        return self.reader.read(lambda c: hashes.stating_autov3(c, paths))
+
     def _is_turn_of(self, item: Unmeasured, now: float, *, first: bool) -> bool:
         held = self._held.get(item.path)
         if held is not None and first:
@@ -200,10 +206,8 @@ class Turns:
         return held is None and self.retries.ready(item.path, item.noted_at, now)
 
     def _wanted(self, path: Path, *, stated: bool) -> Wanted:
-        after_header = path.suffix.lower() in hashes.WITH_HEADER and (
-            stated or any(folder == _LORAS for folder, _ in self.folders.named(path))
-        )
-        return Wanted(after_header, self.blake3)
+        stated = stated and path.suffix.lower() in hashes.WITH_HEADER
+        return Wanted(stated or is_lora(self.folders, path), self.blake3)
 
     def _lane_of(self, device: Device) -> Lane:
         return self._lane(_FAST if device.likes_company else device.key)
@@ -220,15 +224,18 @@ class Turns:
     def _lend(self) -> None:
         """Let the fast readers, where they have nothing to do, read what is in the page cache."""
         slow = [lane for key, lane in self.lanes.items() if key != _FAST and lane.queued()]
+        if not slow:
+            return
+        fast = self._lane(_FAST)
         for lane in slow:
+            if not fast.wants_more():
+                return
             for task in lane.heads(_LOOKED_AT):
-                fast = self._lane(_FAST)
-                if not fast.wants_more():
-                    return
-                if self._in_memory(task):
-                    lane.withdraw(task)
-                    self._held[task.item.path] = replace(self._held[task.item.path], lane=fast)
-                    fast.give(task)
+                if fast.wants_more() and self._in_memory(task):
+                    turn = lane.withdraw(task)
+                    if turn is not None:
+                        self._held[task.item.path] = replace(self._held[task.item.path], lane=fast)
+                        fast.queue(task, first=turn.first)
 
     def _in_memory(self, task: Task) -> bool:
         path, stamp = task.item.path, task.item.stamp

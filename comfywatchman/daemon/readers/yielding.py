@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from comfywatchman.daemon.readers.brakes import Gate
 
 POLL_SECONDS = 3.0
 """How often ComfyUI is asked, and only while there are files to read."""
+
+
+LONGEST_SILENCE = 600.0
+"""How many seconds a ComfyUI that does not answer is taken to be at work: one that loads a large
+model answers nobody meanwhile. One that hangs for ever does not hold the readers up for ever."""
+
+
+class Works:
+    """Knows whether ComfyUI works, also while it says nothing. Owned by one thread."""
+
+    def __init__(
+        self,
+        runs_prompt: Callable[[], bool | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask with *runs_prompt*, whose ``None`` is silence; *clock* gives monotonic seconds."""
+        self._runs_prompt = runs_prompt
+        self._clock = clock
+        self._silent_since: float | None = None
+
+    def ask(self) -> bool:
+        asked_at = self._clock()
+        said = self._runs_prompt()
+        if said is not None:
+            self._silent_since = None
+            return said
+        if self._silent_since is None:
+            self._silent_since = asked_at
+        return self._clock() - self._silent_since < LONGEST_SILENCE
 
 
 class Yielding(threading.Thread):
@@ -22,7 +52,7 @@ class Yielding(threading.Thread):
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         super().__init__(name="yield", daemon=True)
-        self._runs_prompt = runs_prompt
+        self._works = Works(runs_prompt)
         self._gate = gate
         self._stop_event = stop
         self._poll_seconds = poll_seconds
@@ -41,7 +71,7 @@ class Yielding(threading.Thread):
             self._needed.wait()
             if self._stop_event.is_set():
                 break
-            busy = bool(self._runs_prompt())
+            busy = self._works.ask()
             self._gate.shut(closed=busy and self._needed.is_set())
             self._stop_event.wait(self._poll_seconds)
         self._gate.shut(closed=False)
