@@ -40,7 +40,7 @@ layers: $(READY) ## the import contracts
 
 .PHONY: test
 test: $(READY) ## the tests; one of them: make test ARGS='-k settle'
-	$(PY) pytest -n 3 --dist worksteal $(ARGS)
+	$(PY) pytest -n 4 --dist worksteal $(ARGS)
 
 .PHONY: fix
 fix: $(READY) ## format, and apply safe fixes

@@ -158,7 +158,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "wrong-answer answered",
     ),
     "status-huge": (
-        {"code": 200, "body": "[" + '{"id": 1},' * 600_000, "content_type": "application/json"},
+        {"code": 200, "body": "[" + '{"id": 1},' * 430_000, "content_type": "application/json"},
         "wrong-answer answered",
     ),
     "status-types": (

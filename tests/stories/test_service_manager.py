@@ -69,7 +69,8 @@ def test_an_abort_by_the_watchdog_tells_where_every_thread_stood(
     manager.until("WATCHDOG=1")
     daemon.process.send_signal(signal.SIGABRT)
 
-    assert daemon.process.wait(LIMIT) == -signal.SIGABRT
+    # Python writes the stacks of threads that run on meanwhile, and may stumble over one.
+    assert daemon.process.wait(LIMIT) in {-signal.SIGABRT, -signal.SIGSEGV}
     daemon.hang_up()
     text = b"".join(daemon.raw).decode()
     assert "Fatal Python error: Aborted" in text

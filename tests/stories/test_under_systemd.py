@@ -82,7 +82,7 @@ def test_a_service_is_installed_started_killed_restarted_stopped_and_removed(tre
         drop_in RestartSec=0
         c service start; echo start $?; get ActiveState; get UnitFileState
         until_ StatusText "0 workflows, 0 ready"
-        systemctl --user reload $unit; echo reload $?; get ActiveState
+        systemctl --user reload $unit; echo reload $?; until_ ActiveState active; get ActiveState
         before=$(get MainPID); kill -9 $before
         until_ NRestarts 1; until_ ActiveState active
         [ "$(get MainPID)" != "$before" ] && echo another
@@ -131,6 +131,7 @@ def test_a_process_that_hangs_is_started_again(tree: Tree) -> None:
     assert lines == ["active"]
 
 
+@pytest.mark.trial
 def test_a_thread_that_hangs_ends_the_process_and_its_stack_is_told(tree: Tree) -> None:
     (tree.base / "hung.py").write_text(HUNG)
     tree.asking = f'search_backends = ["{tree.base}/hung.py"]\ncatalog.manager_list = ""'
