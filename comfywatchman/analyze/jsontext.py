@@ -11,15 +11,15 @@ import msgspec
 from comfywatchman.domain.errors import WorkflowTooDeep, WorkflowUnreadable
 
 _AFTER_VALUE = rb"(?=\s*+(?:[,\]}]|\Z))"
-_NAN = re.compile(rb"(?<=[\s:,\[])NaN" + _AFTER_VALUE)
+_NAN = re.compile(rb"(?<![^\s:,\[])NaN" + _AFTER_VALUE)
 _INFINITIES = (
-    (re.compile(rb"(?<=[\s:,\[])-Infinity" + _AFTER_VALUE), b"null     "),
-    (re.compile(rb"(?<=[\s:,\[])Infinity" + _AFTER_VALUE), b"null    "),
+    (re.compile(rb"(?<![^\s:,\[])-Infinity" + _AFTER_VALUE), b"null     "),
+    (re.compile(rb"(?<![^\s:,\[])Infinity" + _AFTER_VALUE), b"null    "),
 )
 """Where they stand for a value, and what replaces them, as long as they are."""
 
 _ENDLESS = re.compile(
-    rb"(?<=[\s:,\[])-?(?:\d[\d.]*[eE]\+?\d{3,}|\d{300,}[\d.eE+-]*)" + _AFTER_VALUE
+    rb"(?<![^\s:,\[])-?(?:\d[\d.]*[eE]\+?\d{3,}|\d{300,}[\d.eE+-]*)" + _AFTER_VALUE
 )
 _LARGE_EXPONENT = re.compile(rb"[eE][+-]?\d{3}")
 _LARGE_EXPONENTS = re.compile(rb"(?<=[\s,\[:-])\d[\d.]*+([eE][+-]?\d{3,}+)" + _AFTER_VALUE)

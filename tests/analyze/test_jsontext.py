@@ -7,7 +7,7 @@ import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comfywatchman.analyze.formats import Limits, read_in_memory
@@ -38,6 +38,9 @@ def test_what_a_browser_forgives_is_repaired(data: bytes, wanted: bytes) -> None
     assert repaired(data) == wanted
 
 
+@example(float("inf"))
+@example(float("-inf"))
+@example(float("nan"))
 @given(st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

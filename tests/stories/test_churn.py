@@ -66,7 +66,7 @@ def churned(base: Path, hub: Hub, *, files: int, seconds: float, queue: int | No
     )
 
 
-@pytest.mark.parametrize("queue", [None, 200], ids=["queue as it is", "queue of 200"])
+@pytest.mark.parametrize("queue", [200], ids=["queue of 200"])
 def test_two_thousand_files_by_four_writers_are_known_exactly(
     tmp_path: Path, hub: Hub, queue: int | None
 ) -> None:

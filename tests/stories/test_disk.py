@@ -132,6 +132,7 @@ def test_a_comfyui_that_is_not_there_is_told_once_and_used_when_it_appears(
         daemon.stop()
 
 
+@pytest.mark.trial
 def test_a_model_directory_that_goes_away_is_told_and_its_models_are_not_forgotten(
     tree: Tree, hub: Hub
 ) -> None:

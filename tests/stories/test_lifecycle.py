@@ -262,6 +262,7 @@ def test_a_hangup_without_new_settings_changes_nothing(
     assert count(stage, "daemon.ready") == before["daemon.ready"]
 
 
+@pytest.mark.trial
 def test_other_directories_in_extra_model_paths_are_watched_without_a_word(
     stage: Stage, before: dict[str, int]
 ) -> None:

@@ -64,6 +64,7 @@ def test_nothing_is_made_anew_where_nothing_changed(stored: Tree) -> None:
         assert analyzed(daemon) == {"other.json"}
 
 
+@pytest.mark.trial
 def test_after_an_upgrade_every_workflow_is_read_again_once(stored: Tree) -> None:
     change(stored, "UPDATE knowledge SET stamp = 'of another version' WHERE name = 'analysis'")
     with running(stored) as daemon:

@@ -35,6 +35,7 @@ def bind(source: Path, place: Path) -> None:
     subprocess.run(["mount", "--bind", str(source), str(place)], check=True)
 
 
+@pytest.mark.trial
 def test_a_model_on_a_drive_that_is_taken_away_is_told_and_not_fetched_again(
     tree: Tree, shelf: Path, tmp_path: Path, hub: Hub
 ) -> None:
