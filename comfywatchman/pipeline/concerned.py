@@ -79,7 +79,10 @@ def by_name(connection: Connection, event: Event) -> tuple[Path, ...]:
             # Of a model in parts, a workflow names the first.
             names = {*parts_of(path.name)}
             return tuple(w for name in names for w in workflows.wanting(connection, name))
-        case RootOffline(root=root) | RootOnline(root=root):
+        case RootOffline(root=root):
             return tuple(workflows.wanting_from(connection, root))
+        case RootOnline(root=root):
+            # Models may have gone while the workflows themselves were out of reach.
+            return (*workflows.wanting_from(connection, root), *workflows.below(connection, root))
         case _:
             return ()

@@ -152,8 +152,10 @@ def _close_what_is_over(connection: Connection, event: Event, wanted: _Wanted, n
                 left_open.add(key)
         over -= left_open
     left = wanted.keys() - asked
-    over |= left - workflows.asked_among(connection, left)
+    unwanted = left - workflows.asked_among(connection, left)
+    over |= unwanted
     jobs.over(connection, [f"{folder}/{name}" for folder, name in over], now)
+    jobs.unwanted(connection, [f"{folder}/{name}" for folder, name in unwanted], now)
 
 
 def _is_over(connection: Connection, finding: Finding) -> bool:

@@ -71,6 +71,12 @@ class NotLocked(Struct, frozen=True, kw_only=True):
     why: str
 
 
+class _Version(Struct, frozen=True):
+    """What tells a lock file from any other JSON."""
+
+    lock_version: Literal[1]
+
+
 class Lock(Struct, frozen=True, kw_only=True):
     lock_version: Literal[1] = 1
     models: tuple[LockedModel, ...] = ()
@@ -102,6 +108,7 @@ def read_lock(data: bytes, called: str) -> Lock:
     try:
         if len(data) > MOST_BYTES:
             raise msgspec.ValidationError(f"it has more than {MOST_BYTES} bytes")
+        msgspec.json.decode(data, type=_Version)
         lock = msgspec.json.decode(data, type=Lock)
         _check_names(lock)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -117,16 +117,18 @@ class Catalog:
         self._by_sha256: dict[str, list[CatalogSource]] = defaultdict(list)
         for entry in entries:
             self._by_name[folder_name(entry.folder), entry.name].extend(entry.sources)
+            self._by_name["", entry.name].extend(entry.sources)
             for source in entry.sources:
                 if source.sha256 is not None:
                     self._by_sha256[source.sha256].append(source)
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return sum(bool(folder) for folder, _ in self._by_name)
 
     def sources(self, folder: str, name: str) -> tuple[CatalogSource, ...]:
-        """Return the places of exactly this folder and name, the best first."""
-        return tuple(self._by_name.get((folder_name(folder), name), ()))
+        """Return the places of exactly this folder and name, the best first; "": of any folder."""
+        key = (folder_name(folder) if folder else "", name)
+        return tuple(dict.fromkeys(self._by_name.get(key, ())))
 
     def with_sha256(self, sha256: str) -> tuple[CatalogSource, ...]:
         """Return the places of these bytes, under whatever name."""

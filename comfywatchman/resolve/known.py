@@ -85,8 +85,11 @@ class CatalogBackend:
                 reason = "The catalog knows this place by the wanted SHA-256."
                 claims.setdefault(source.url, (source, Claim(self.name, Grade.C, reason)))
         for source in self._named(wanted):
-            reason = f"The catalog knows {wanted.folder}/{wanted.name} from here."
-            claims.setdefault(source.url, (source, Claim(self.name, Grade.C, reason)))
+            # Nobody who only gives a name has said that it is this folder's file.
+            grade = Grade.C if wanted.folder else Grade.E
+            called = f"{wanted.folder}/{wanted.name}".lstrip("/")
+            reason = f"The catalog knows {called} from here."
+            claims.setdefault(source.url, (source, Claim(self.name, grade, reason)))
         if not claims and "/" in wanted.name and wanted.has_name:
             for source in self._catalog.sources(wanted.folder, wanted.filename):
                 reason = (

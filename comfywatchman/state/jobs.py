@@ -68,6 +68,7 @@ __all__ = [
     "retry_later",
     "revive",
     "settled",
+    "unwanted",
     "withdrawn",
 ]
 
@@ -171,6 +172,11 @@ def over(connection: Connection, keys: Collection[str], now: float) -> None:
     _close(connection, keys, _OVER, now)
 
 
+def unwanted(connection: Connection, keys: Collection[str], now: float) -> None:
+    """Close transfers that wait and that nobody asks for any more, but for what a person wants."""
+    _close(connection, keys, _UNWANTED, now)
+
+
 def withdrawn(connection: Connection, key: str, now: float) -> None:
     """Take a transfer back that waits: it has become a question which file is meant."""
     _close(connection, [key], _WAITING_FETCH, now)
@@ -195,6 +201,7 @@ def _closing(which: ColumnElement[bool]) -> Prepared:
 _ENDED_OTHERWISE = or_(*(jobs.c.state == state for state in (FAILED, SET_ASIDE, CANCELED)))
 _SETTLED = _closing(_ENDED_OTHERWISE)
 _WAITING_FETCH = _closing(and_(jobs.c.kind == "fetch", jobs.c.state == WAITING))
+_UNWANTED = _closing(and_(jobs.c.kind == "fetch", jobs.c.state == WAITING, jobs.c.priority < NOW))
 _OVER = _closing(or_(_ENDED_OTHERWISE, and_(jobs.c.kind == "resolve", jobs.c.state == WAITING)))
 
 

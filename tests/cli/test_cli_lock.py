@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from comfywatchman.demo.hub import Hub
 from comfywatchman.demo.weights import weights
 from tests.cli.shell import Shell
@@ -277,3 +279,13 @@ def test_the_schema_of_a_lock_names_every_key(shell: Shell, tree: Tree, hub: Hub
 
     assert set(schema["$defs"]["Lock"]["properties"]) == set(lock)
     assert set(schema["$defs"]["LockedModel"]["properties"]) == set(lock["models"][0])
+
+
+@pytest.mark.parametrize("content", ["{}", '{"nodes": [], "links": [], "version": 0.4}'])
+def test_what_is_no_lock_file_is_refused(shell: Shell, tree: Tree, content: str) -> None:
+    path = tree.base / "w.json"
+    path.write_text(content)
+    told = shell("fetch", "--locked", path)
+
+    assert told.status == 2
+    assert told.the_error()[0] == "settings-invalid"
