@@ -62,6 +62,8 @@ def search(
     """
     from comfywatchman.daemon.explaining import search as found_by
 
+    if not query.strip():
+        raise click.UsageError("QUERY is empty.")
     asked = None if backend is None else [backend]
     found = loaded(config, comfyui_root, offline=offline or None, search_backends=asked)
     answer = found_by(found.settings, query, folder)

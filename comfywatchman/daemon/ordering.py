@@ -169,16 +169,24 @@ def _the_one(order: Order, files: Sequence[Published]) -> Published:
     if len(kept) == 1:
         return kept[0]
     if not kept:
-        raise SourceMissing(
-            f"{order.ref[:200]!a} stands for {len(files)} files, and for none with this SHA-256 "
-            "for this folder.",
-            remedy="Leave out --sha256 or --folder to see which files there are.",
-        )
+        raise _none_of(order, files)
     listed = "; ".join(f"{one.filename} at {one.url}" for one in kept[:_SHOWN])
     or_name = ", or its --name" if len({one.filename for one in kept}) == len(kept) else ""
     raise ChoiceNeeded(
         f"The address stands for {len(kept)} files: {listed}.",
         remedy=f"Give the address of one of them{or_name}.",
+    )
+
+
+def _none_of(order: Order, files: Sequence[Published]) -> SourceMissing:
+    """Say what the source has in place of what is asked for."""
+    listed = "; ".join(
+        f"{one.filename} with SHA-256 {one.sha256 or 'not published'}" for one in files[:_SHOWN]
+    )
+    wanted = f"SHA-256 {order.sha256}" if order.sha256 else f"a file for {order.folder}"
+    return SourceMissing(
+        f"{order.ref[:200]!a} does not have {wanted}; it has {listed}.",
+        remedy="Compare it with what you expect, or name another source.",
     )
 
 

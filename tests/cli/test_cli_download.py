@@ -77,6 +77,7 @@ def test_another_hash_than_the_wanted_is_refused_before_the_first_byte(
 
     assert told.status == 1
     assert told.the_error()[0] == "source-missing"
+    assert hub.named("fine.safetensors").sha256 in told.err
     assert hub.fetched() == {}
     assert tree.placed() == {}
 

@@ -173,3 +173,9 @@ def test_the_version_is_told(shell: Shell) -> None:
 
     assert told.status == 0
     assert "comfywatchman" in told.out
+
+
+def test_an_empty_query_is_wrong_usage(shell: Shell) -> None:
+    told = shell("search", " ")
+
+    assert (told.status, told.the_error()[0]) == (2, "usage")
