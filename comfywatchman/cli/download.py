@@ -109,12 +109,13 @@ def _sha256(text: str | None) -> str | None:
 
 def _fetched(found: Loaded, place: Place, job: FetchModel, *, quiet: bool) -> Trouble | None:
     from comfywatchman.cli.progress import progress
-    from comfywatchman.daemon.ordering import fetch_now
+    from comfywatchman.daemon.bringing import bring
     from comfywatchman.domain.errors import StateLocked
 
     try:
         with progress(quiet=quiet) as observe:
-            return fetch_now(found.settings, place, job, _but_the_end(observe))
+            told = bring(found.settings, place, [job], _but_the_end(observe), role="download")
+            return told[job.key]
     except StateLocked as error:
         return by_the_daemon(found, job, error)
 

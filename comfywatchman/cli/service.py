@@ -149,11 +149,7 @@ def uninstall(
     dry_run: bool,
 ) -> int:
     """Stop it and remove its unit; settings, state and models stay."""
-    doing = _doing(dry_run)
-    if not dry_run:
-        manager.check()
-    manager.uninstall(doing)
-    return _told(manager, doing, [], json_=json_)
+    return _done(manager, manager.uninstall, dry_run=dry_run, json_=json_)
 
 
 def _changing(verb: str, words: str) -> None:
@@ -169,11 +165,9 @@ def _changing(verb: str, words: str) -> None:
         json_: bool,
         dry_run: bool,
     ) -> int:
-        doing = _doing(dry_run)
-        if not dry_run:
-            manager.check()
-        manager.change(doing, verb)
-        return _told(manager, doing, [], json_=json_)
+        return _done(
+            manager, lambda doing: manager.change(doing, verb), dry_run=dry_run, json_=json_
+        )
 
 
 _changing("start", "Start it, and wait until it is ready.")
@@ -216,6 +210,14 @@ def _doing(dry_run: bool) -> Doing:
     return Doing(run_program, dry_run)
 
 
+def _done(manager: Manager, act: Callable[[Doing], None], *, dry_run: bool, json_: bool) -> int:
+    doing = _doing(dry_run)
+    if not dry_run:
+        manager.check()
+    act(doing)
+    return _told(manager, doing, [], json_=json_)
+
+
 def _told(manager: Manager, doing: Doing, hints: list[str], *, json_: bool) -> int:
     if json_:
         print_json(
@@ -228,7 +230,7 @@ def _told(manager: Manager, doing: Doing, hints: list[str], *, json_: bool) -> i
             }
         )
         return DONE
-    for line in (*doing.said, *([] if doing.dry else hints)):
+    for line in (*doing.said, *hints):
         note(line)
     return DONE
 

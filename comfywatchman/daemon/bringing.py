@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.once import take_stock
-from comfywatchman.daemon.ordering import willing
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.tally import NoTally
 from comfywatchman.domain.errors import Trouble
@@ -40,6 +41,8 @@ def bring(
 ) -> Mapping[str, Trouble | None]:
     """Fetch what *wanted* says; return why each failed, or ``None``, by the key of its job.
 
+    Ctrl-C leaves what was fetched so far where the next call goes on with it.
+
     Args:
         settings: in force; that a person asked is enough, whatever ``download.auto`` says.
         place: where everything lies.
@@ -61,7 +64,7 @@ def bring(
             news.put,
         ]
         engine = Engine.build(
-            willing(settings),
+            _willing(settings),
             place,
             readers,
             os.environ,
@@ -85,6 +88,14 @@ def bring(
         key: None if row is None or row.state == jobs.DONE else row.trouble
         for key, row in rows.items()
     }
+
+
+def _willing(settings: Settings) -> Settings:
+    """Return settings under which a person's own word is enough: ``auto`` is about the rest."""
+    if settings.download.auto != "off":
+        return settings
+    download = msgspec.structs.replace(settings.download, auto="ask")
+    return msgspec.structs.replace(settings, download=download)
 
 
 def _rows(engine: Engine, wanted: Mapping[str, FetchModel]) -> dict[str, jobs.JobRow | None]:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.explaining import wanted_of
-from comfywatchman.daemon.installation import Place
-from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.lookup import Lookup, lookup
-from comfywatchman.daemon.once import take_stock
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.parts import token_hosts
-from comfywatchman.daemon.tally import NoTally
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
 from comfywatchman.domain.errors import (
     ChoiceNeeded,
@@ -33,23 +24,18 @@ from comfywatchman.domain.errors import (
 )
 from comfywatchman.domain.files import MODEL_SUFFIXES, Folders
 from comfywatchman.domain.jobs import FetchModel
-from comfywatchman.domain.messages import Event
 from comfywatchman.download.others import named_handlers, other_handlers
 from comfywatchman.place import plan
-from comfywatchman.report.audit import AuditLog
 from comfywatchman.resolve.judging import Claim, judged
 from comfywatchman.resolve.kinds import Belongs, of_path
 from comfywatchman.resolve.published import Published
 from comfywatchman.resolve.urls import Endpoints, HubFile, is_huggingface
-from comfywatchman.state import jobs
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
 
 ASKED = "asked"
 """What stands for a backend where a person names the source."""
-_LOOK_SECONDS = 0.2
-_OPEN = (jobs.WAITING, jobs.RUNNING)
 _SHOWN = 10
 
 
@@ -271,44 +257,3 @@ class _Refused(WatchmanError):
 
     def trouble(self) -> Trouble:
         return self._trouble
-
-
-# -- carrying it out
-
-
-def fetch_now(
-    settings: Settings, place: Place, job: FetchModel, observe: Callable[[Event], None]
-) -> Trouble | None:
-    """Fetch what *job* says, verify it and place it; return why it failed, if it did.
-
-    Ctrl-C leaves what was fetched so far where the next call goes on with it.
-
-    Raises:
-        StateLocked: a daemon owns the state, and can be asked to do it.
-    """
-    with ExitStack() as stack:
-        stack.enter_context(owning(place.state_directory, "download"))
-        changed = threading.Event()
-        audit = AuditLog(place.state_directory)
-        readers = [observe, audit.observe, lambda _event: changed.set()]
-        engine = Engine.build(
-            willing(settings), place, readers, os.environ, NoTally(), download=True, lasting=False
-        )
-        stack.callback(engine.stop)
-        take_stock(engine, place)
-        engine.desk.submit([job], urgent=True)
-        engine.start()
-        while True:
-            row = engine.reader.read(lambda c: jobs.by_key(c, job.kind, job.key))
-            if row is None or row.state not in _OPEN:
-                return None if row is None or row.state == jobs.DONE else row.trouble
-            changed.wait(_LOOK_SECONDS)
-            changed.clear()
-
-
-def willing(settings: Settings) -> Settings:
-    """Return settings under which a person's own word is enough: ``auto`` is about the rest."""
-    if settings.download.auto != "off":
-        return settings
-    download = msgspec.structs.replace(settings.download, auto="ask")
-    return msgspec.structs.replace(settings, download=download)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from comfywatchman.disk.part import Part
+from comfywatchman.disk.plugin import made_by
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import SettingsInvalid
 from comfywatchman.domain.files import Expected, Mark
@@ -94,13 +94,9 @@ def _of_package(name: str) -> DownloadHandler | SimpleHandler:
 
 
 def _of_file(path: Path) -> DownloadHandler | SimpleHandler:
-    file = path.expanduser()
-    spec = importlib.util.spec_from_file_location(f"comfywatchman_handler_{file.stem}", file)
-    if spec is None or spec.loader is None or not file.is_file():
+    if not path.expanduser().is_file():
         raise _invalid(str(path), "there is no such file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: DownloadHandler | SimpleHandler = getattr(module, FACTORY)()
+    found: DownloadHandler | SimpleHandler = made_by(path, FACTORY, "handler")
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from comfywatchman.disk.plugin import made_by
 from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import SettingsInvalid, UrlRefused, WatchmanError, WrongAnswer
 from comfywatchman.domain.files import sha256_or_none
@@ -99,13 +99,9 @@ def _of_package(name: str) -> SearchBackend | SimpleBackend:
 
 
 def _of_file(path: Path) -> SearchBackend | SimpleBackend:
-    file = path.expanduser()
-    spec = importlib.util.spec_from_file_location(f"comfywatchman_backend_{file.stem}", file)
-    if spec is None or spec.loader is None or not file.is_file():
+    if not path.expanduser().is_file():
         raise _invalid(str(path), "there is no such file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: SearchBackend | SimpleBackend = getattr(module, FACTORY)()
+    found: SearchBackend | SimpleBackend = made_by(path, FACTORY, "backend")
     return found
 
 

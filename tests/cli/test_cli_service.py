@@ -63,10 +63,12 @@ def test_where_comfyui_lies_is_said_where_no_file_says_it(tree: Tree) -> None:
 def test_what_only_the_environment_says_is_named_but_not_told(tree: Tree) -> None:
     shell = with_programs(tree, systemctl=SYSTEMCTL)
     more = {**shell.more, "HF_TOKEN": "hf_" + "x" * 30}
+    before = Shell(tree, more)("service", "install", "--dry-run")
     done = Shell(tree, more)("service", "install")
 
+    assert "hubs.huggingface.token" in before.err
     assert "hubs.huggingface.token" in done.err
-    assert "hf_xxx" not in done.err + unit(tree).read_text()
+    assert "hf_xxx" not in before.out + before.err + done.err + unit(tree).read_text()
 
 
 def test_the_unit_is_written_enabled_and_removed(tree: Tree) -> None:
