@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 import struct
 import subprocess
 import threading
@@ -55,6 +56,9 @@ class Share:
     _listings: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
     _waiting: list[bytes] = field(default_factory=list)
     _descriptor: int = -1
+    _server: threading.Thread | None = None
+    _bell: tuple[int, int] = (-1, -1)
+    """A pipe; the server reads the kernel's questions until something is written here."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     """The test sets faults while the server answers: two who own it, for once."""
 
@@ -65,7 +69,7 @@ class Share:
             OSError: there is no FUSE here, or we may not mount.
         """
         subprocess.run(["umount", "-l", str(self.mountpoint)], check=False, capture_output=True)
-        self._descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        self._descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         options = f"fd={self._descriptor},rootmode=40000,user_id=0,group_id=0,allow_other"
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mount(b"share", os.fsencode(self.mountpoint), b"fuse", 6, options.encode()) != 0:
@@ -74,7 +78,9 @@ class Share:
             raise OSError(number, os.strerror(number))
         self._nodes, self._numbers = {_ROOT: self.source}, {self.source: _ROOT}
         self._listings = {}
-        threading.Thread(target=self._serve, args=(self._descriptor,), daemon=True).start()
+        self._bell = os.pipe()
+        self._server = threading.Thread(target=self._serve, daemon=True)
+        self._server.start()
 
     def unmount(self) -> None:
         """Take it away at once; who waits for an answer gets an error."""
@@ -88,8 +94,16 @@ class Share:
 
     def abort(self) -> None:
         """End the connection, as when the server's process dies: ENOTCONN from then on."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        if self._server is None:
+            return
+        hears, rings = self._bell
+        os.write(rings, b"!")
+        self._server.join(timeout=10)
+        self._server = None
+        # Only now, as nobody asks for these numbers any more, and another file may get them.
+        with self._lock:
+            for descriptor in (self._descriptor, hears, rings):
+                os.close(descriptor)
             self._descriptor = -1
 
     def hang(self) -> None:
@@ -102,14 +116,17 @@ class Share:
             self.hangs = False
             waiting, self._waiting = self._waiting, []
         for request in waiting:
-            self._answer(request, self._descriptor)
+            self._answer(request)
 
     # -- the server
 
-    def _serve(self, descriptor: int) -> None:
-        while True:
+    def _serve(self) -> None:
+        heard = select.poll()
+        for descriptor in (self._descriptor, self._bell[0]):
+            heard.register(descriptor, select.POLLIN)
+        while self._bell[0] not in {descriptor for descriptor, _ in heard.poll()}:
             try:
-                request = os.read(descriptor, 1 << 18)
+                request = os.read(self._descriptor, 1 << 18)
             except OSError as error:
                 if error.errno in {errno.EINTR, errno.EAGAIN, errno.ENOENT}:
                     continue
@@ -118,9 +135,9 @@ class Share:
                 if self.hangs and _HEADER.unpack_from(request)[1] not in _UNANSWERED:
                     self._waiting.append(request)
                     continue
-            self._answer(request, descriptor)
+            self._answer(request)
 
-    def _answer(self, request: bytes, descriptor: int) -> None:
+    def _answer(self, request: bytes) -> None:
         _, kind, unique, node, _, _, _, _ = _HEADER.unpack_from(request)
         self.asked += 1
         if kind in _UNANSWERED:
@@ -130,8 +147,8 @@ class Share:
             body = self._asked(kind, node, request[_HEADER.size :])
         except OSError as error:
             number = error.errno or errno.EIO
-        with suppress(OSError):  # whoever asked has gone
-            os.write(descriptor, _ANSWER.pack(_ANSWER.size + len(body), -number, unique) + body)
+        with suppress(OSError), self._lock:  # whoever asked has gone
+            os.write(self._descriptor, _ANSWER.pack(_ANSWER.size + len(body), -number, unique) + body)
 
     def _asked(self, kind: int, node: int, argument: bytes) -> bytes:
         if kind == _INIT:
