@@ -148,7 +148,9 @@ class Share:
         except OSError as error:
             number = error.errno or errno.EIO
         with suppress(OSError), self._lock:  # whoever asked has gone
-            os.write(self._descriptor, _ANSWER.pack(_ANSWER.size + len(body), -number, unique) + body)
+            os.write(
+                self._descriptor, _ANSWER.pack(_ANSWER.size + len(body), -number, unique) + body
+            )
 
     def _asked(self, kind: int, node: int, argument: bytes) -> bytes:
         if kind == _INIT:
