@@ -2,7 +2,8 @@
 
 Most of a short command's time is imports: half a second, a thousand times. What is forked is a
 process as any other: arguments, environment, working directory, streams and exit status are its
-own. Run as a script, this file is that process.
+own. A command that stays (the daemon) gets a parent of its own, who tells how it ended. Run as a
+script, this file is the process that forks.
 """
 
 from __future__ import annotations
@@ -19,13 +20,56 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import IO, NoReturn
 
 import comfywatchman
 
 _LONGEST = 1 << 20
 """Bytes of a command with its environment."""
+
+
+class Forked:
+    """A command that stays, with what `subprocess.Popen` has for such a process."""
+
+    def __init__(self, arguments: Sequence[str], told: socket.socket, stderr: IO[bytes]) -> None:
+        self.args = arguments
+        self.stderr: IO[bytes] | None = stderr
+        self.returncode: int | None = None
+        self._told = told
+        self.pid = int(told.recv(32))
+
+    def poll(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended, for *timeout* seconds at the most.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs on.
+        """
+        if self.returncode is None:
+            self._told.settimeout(timeout)
+            try:
+                self.returncode = int(self._told.recv(32))
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(list(self.args), timeout or 0) from None
+            self._told.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 class Warm:
@@ -65,6 +109,22 @@ class Warm:
             err.seek(0)
             return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
 
+    def start(
+        self, arguments: Sequence[str], environ: Mapping[str, str], directory: Path
+    ) -> Forked:
+        """Start ``python -m comfywatchman`` with *arguments*; its stderr can be read."""
+        order = json.dumps([list(arguments), dict(environ), str(directory)]).encode()
+        told, tells = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        heard, said = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        try:
+            socket.send_fds(self._socket, [order], [nothing, nothing, said, tells.fileno()])
+        finally:
+            tells.close()
+            os.close(said)
+            os.close(nothing)
+        return Forked(arguments, told, os.fdopen(heard, "rb"))
+
     def _wait(self, arguments: Sequence[str], limit: float) -> int:
         self._socket.settimeout(limit)
         pid = int(self._socket.recv(32))
@@ -91,22 +151,48 @@ def _import_all() -> None:
 def _next_command(orders: socket.socket) -> tuple[list[str], dict[str, str], str]:
     """Fork for each command that is asked for; return it, in the process that was forked."""
     while True:
-        order, streams, _, _ = socket.recv_fds(orders, _LONGEST, 3)
+        order, streams, _, _ = socket.recv_fds(orders, _LONGEST, 4)
         if not order:
             sys.exit()
+        stays = len(streams) == 4
         pid = os.fork()
         if pid == 0:
             orders.close()
+            if stays:
+                _tend(socket.socket(fileno=streams.pop()))
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
-                os.close(stream)
+            os.closerange(3, max(streams) + 1)
             arguments, environ, directory = json.loads(order)
             return arguments, environ, directory
         for stream in streams:
             os.close(stream)
-        orders.send(b"%d" % pid)
+        if not stays:
+            orders.send(b"%d" % pid)
         _, status = os.waitpid(pid, 0)
-        orders.send(b"%d" % os.waitstatus_to_exitcode(status))
+        if not stays:
+            orders.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+
+def _tend(told: socket.socket) -> None:
+    """Return in a child of a process that only waits for it; the one who forked us goes on."""
+    if os.fork():
+        os._exit(0)
+    pid = os.fork()
+    if pid == 0:
+        told.close()
+        return
+    _tell_end(pid, told)
+
+
+def _tell_end(pid: int, told: socket.socket) -> NoReturn:
+    os.closerange(0, told.fileno())
+    os.closerange(told.fileno() + 1, 64)
+    told.send(b"%d" % pid)
+    _, status = os.waitpid(pid, 0)
+    with suppress(OSError):  # nobody wants to know any more
+        told.send(b"%d" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
 
 
 def _main() -> None:
