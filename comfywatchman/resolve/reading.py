@@ -16,6 +16,8 @@ T = TypeVar("T")
 _MARKS = re.compile(rb'"(?:[^"\\]+|\\.)*"?|[\[\]{}]', re.DOTALL)
 """Texts, the last one perhaps without its end, and brackets outside of texts."""
 _DEEPEST = 100
+_MOST = 150_000
+"""Objects and lists of a cut answer; an honest one of this length has some ten thousand."""
 _CLOSES = {ord("["): ord("]"), ord("{"): ord("}")}
 
 NOT_DECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -53,8 +55,10 @@ def read_json(answer: Answer, host: str) -> Json:
 def closed(text: bytes) -> bytes:
     """Return the beginning of cut JSON that ends with a whole value, with its brackets closed.
 
-    Empty where nothing is whole, or where it is nested deeper than any answer.
+    Empty where nothing is whole, or where it is nested deeper or has more parts than any answer.
     """
+    if text.count(b"{") + text.count(b"[") > _MOST:
+        return b""
     open_marks = bytearray()
     end, still_open = 0, b""
     for found in _MARKS.finditer(text):

@@ -19,32 +19,30 @@ from tests.stories.made import Want, drop, has, prompt, workflow
 # -- the package
 
 
-def test_importing_the_package_takes_no_time_and_loads_nothing() -> None:
-    code = (
-        "import sys, time; t = time.perf_counter(); import comfywatchman; "
-        "print(time.perf_counter() - t, sum(m.startswith('comfywatchman.') for m in sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-
-    assert float(done[0]) < 0.15
-    assert done[1] == "0"
+def loaded_by(code: str) -> set[str]:
+    """Return the modules that *code* brings into a fresh interpreter."""
+    told = f"import sys; before = set(sys.modules); {code}; print(*set(sys.modules) - before)"
+    line = [sys.executable, "-c", told]
+    return set(subprocess.run(line, capture_output=True, text=True, check=True).stdout.split())
 
 
-@pytest.mark.parametrize("name", sorted(set(comfywatchman.__all__) - {"__version__"}))
-def test_importing_a_name_takes_little_time(name: str) -> None:
-    # Of the processor: what else the machine does is no matter.
-    code = (
-        f"import time; t = time.process_time(); from comfywatchman import {name}; "
-        "print(time.process_time() - t)"
-    )
-    times = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-        for _ in range(3)
-    ]
+def test_importing_the_package_loads_nothing_else() -> None:
+    # Which is why it takes no time: 150 ms are promised, and `make bench` prints what it takes.
+    assert loaded_by("import comfywatchman") == {"__future__", "comfywatchman"}
 
-    assert min(times) < 0.15
+
+HEAVY = frozenset(
+    {"alembic", "apscheduler", "asyncio", "flask", "mutagen", "prometheus_client"}
+    | {"requests", "sqlalchemy", "structlog", "watchdog"}
+)
+
+
+def test_no_name_loads_a_library_before_it_is_used() -> None:
+    names = ", ".join(sorted(set(comfywatchman.__all__) - {"__version__"}))
+    loaded = loaded_by(f"from comfywatchman import {names}")
+
+    assert "comfywatchman.api.core" in loaded
+    assert not {name for name in loaded if name.split(".")[0] in HEAVY}
 
 
 def test_every_public_name_can_be_used() -> None:

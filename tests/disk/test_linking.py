@@ -329,7 +329,7 @@ def killed(rounds: int, tmp_path: Path, seed: int) -> tuple[int, int]:
 
 
 def test_killed_at_any_moment_every_name_is_whole(tmp_path: Path) -> None:
-    assert killed(25, tmp_path, 1) == (0, 0)
+    assert killed(12, tmp_path, 1) == (0, 0)
 
 
 @pytest.mark.trial

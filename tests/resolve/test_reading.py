@@ -68,6 +68,11 @@ def test_every_cut_of_an_answer_can_be_closed() -> None:
         assert short == b"" or json.loads(short) is not None
 
 
+def test_a_cut_answer_of_more_parts_than_any_is_not_gone_through() -> None:
+    # Half a million of them took seconds, and the answer was no answer.
+    assert closed(b"[" + b'{"id":1},' * 200_000) == b""
+
+
 @pytest.mark.parametrize(
     "text", [b"[" * (1 << 20), b'{"a":"' + b"\\" * (1 << 20), b"]", b'{"a":]', b'"' * (1 << 16)]
 )
