@@ -91,9 +91,11 @@ def _measuring(path: Path) -> None:
 
 
 def _told(locked: Locked) -> int:
+    from comfywatchman.domain.sizes import size_words
+
     lock_ = locked.lock
     size = sum(model.size or 0 for model in lock_.models)
-    note(f"{len(lock_.models)} models, {size / 1e9:.2f} GB; {len(lock_.node_packs)} node packs.")
+    note(f"{len(lock_.models)} models, {size_words(size)}; {len(lock_.node_packs)} node packs.")
     for left in lock_.not_locked:
         note(f"not locked: {left.folder or '?'}/{left.name}: {left.why}")
     for path, trouble in locked.unreadable:

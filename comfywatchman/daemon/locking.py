@@ -16,7 +16,7 @@ from comfywatchman.daemon.lookup import lookup
 from comfywatchman.daemon.survey import gathered, survey
 from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.errors import Trouble, WatchmanError
-from comfywatchman.domain.files import sha256_or_none
+from comfywatchman.domain.files import Measured, sha256_or_none
 from comfywatchman.domain.packs import InstalledPack, NodeTypes, NodeTypeState
 from comfywatchman.domain.references import Analysis, Finding, ReferenceState
 from comfywatchman.inventory import Changed, measure_model
@@ -105,6 +105,7 @@ class _Locking:
     on_measuring: Callable[[Path], None]
     models: dict[Key, LockedModel] = field(default_factory=dict)
     left: dict[Key, NotLocked] = field(default_factory=dict)
+    measured: dict[Path, Measured] = field(default_factory=dict)
 
     def take(self, analysis: Analysis) -> None:
         wanted = gathered([analysis])
@@ -139,11 +140,10 @@ class _Locking:
         folder, name = self._called(finding, path)
         sha256, size = finding.sha256, finding.size
         if sha256 is None or size is None:
-            self.on_measuring(path)
-            reading = measure_model(path, threading.Event())
-            if isinstance(reading, Changed):
+            measured = self._measured(path)
+            if measured is None:
                 return None
-            sha256, size = reading[0].sha256, reading[0].size
+            sha256, size = measured.sha256, measured.size
         declared = [each.url for each in finding.reference.declared if each.url]
         want = Wanted(folder, name, tuple(dict.fromkeys(declared)), (sha256,))
         found = self._proven(self.looking.offers(want), sha256)
@@ -154,6 +154,16 @@ class _Locking:
             size=size,
             sources=found or tuple(self._remembered(want, sha256)),
         )
+
+    def _measured(self, path: Path) -> Measured | None:
+        """Read a file that nobody measured, however many workflows want it, once."""
+        if path not in self.measured:
+            self.on_measuring(path)
+            reading = measure_model(path, threading.Event())
+            if isinstance(reading, Changed):
+                return None
+            self.measured[path] = reading[0]
+        return self.measured[path]
 
     def _called(self, finding: Finding, path: Path) -> Key:
         """Return under which name ComfyUI lists the file in the folder that is asked for."""

@@ -58,6 +58,17 @@ def test_a_lock_has_what_is_here_and_what_would_be_fetched(
     assert str(tree.base) not in json.dumps(lock)
 
 
+def test_a_file_that_several_workflows_want_is_measured_once(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    here = has(hub, "here.safetensors")
+    path = put(tree, hub, here)
+    told = shell("lock", drop(tree.base / "a.json", here), drop(tree.base / "b.json", here))
+
+    assert len(json.loads(told.out)["models"]) == 1
+    assert told.err.count(str(path)) == 1
+
+
 def test_the_order_is_stable_whatever_the_workflows_say_first(
     shell: Shell, tree: Tree, hub: Hub
 ) -> None:

@@ -107,7 +107,8 @@ def _hop(about: str, url: str, subject: Subject) -> Findings:
     finally:
         net.close()
     through = f" through {urlsplit(proxy).hostname}" if proxy else ""
-    yield well(about, f"Answers{through} (HTTP {status}), its certificate is right.", **facts)
+    trusted = ", its certificate is right" if urlsplit(url).scheme == "https" else ""
+    yield well(about, f"Answers{through} (HTTP {status}){trusted}.", **facts)
     yield from _clock(about, date)
 
 
