@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 PY := $(VENV)/bin/python -m
 ARGS ?=
 
+# The tests start the program a thousand times: what was compiled once is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
