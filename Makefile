@@ -70,6 +70,10 @@ trial: $(READY) ## the long trials: traps of the hubs, kill -9 fifty times, and 
 bench: $(READY) ## how fast and how quiet it is, measured
 	$(VENV)/bin/python scripts/bench.py $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## the daemon at work for an hour under random changes and faults; ARGS=180 for seconds
+	$(PY) scripts.soak $(ARGS)
+
 .PHONY: accuracy
 accuracy: $(READY) ## the analyzer against every official template
 	$(VENV)/bin/python scripts/accuracy.py $(ARGS)

@@ -9,11 +9,13 @@ from __future__ import annotations
 TYPE_CHECKING = False  # the one of typing would be an import; mypy knows this name, too
 if TYPE_CHECKING:
     from comfywatchman.api.civitai import fetch_civitai_image, validate_civitai_response
+    from comfywatchman.api.comfyui import ComfyUIClient, Health, QueuedPrompt, RunResult
     from comfywatchman.api.core import ComfyFixerCore
     from comfywatchman.api.downloads import DownloadManager
     from comfywatchman.api.files import ensure_directory, get_logger, save_json_file
     from comfywatchman.api.history import StateManager
     from comfywatchman.api.inventory import ModelInventory
+    from comfywatchman.api.panels import ComfyUIIntegrationManager, PanelResult, ProjectResult
     from comfywatchman.api.scanner import WorkflowScanner
     from comfywatchman.api.search import ModelSearch
     from comfywatchman.api.values import (
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from comfywatchman.domain.api_errors import (
         APISearchError,
         ComfyFixerError,
+        ComfyUIError,
         ConfigurationError,
         DownloadError,
         ValidationError,
@@ -42,11 +45,13 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "comfywatchman.api.civitai": ("fetch_civitai_image", "validate_civitai_response"),
+    "comfywatchman.api.comfyui": ("ComfyUIClient", "Health", "QueuedPrompt", "RunResult"),
     "comfywatchman.api.core": ("ComfyFixerCore",),
     "comfywatchman.api.downloads": ("DownloadManager",),
     "comfywatchman.api.files": ("ensure_directory", "get_logger", "save_json_file"),
     "comfywatchman.api.history": ("StateManager",),
     "comfywatchman.api.inventory": ("ModelInventory",),
+    "comfywatchman.api.panels": ("ComfyUIIntegrationManager", "PanelResult", "ProjectResult"),
     "comfywatchman.api.scanner": ("WorkflowScanner",),
     "comfywatchman.api.search": ("ModelSearch",),
     "comfywatchman.api.values": (
@@ -54,8 +59,8 @@ _WHERE = {
         *("WorkflowData", "WorkflowRun", "WorkflowValidation"),
     ),
     "comfywatchman.domain.api_errors": (
-        *("APISearchError", "ComfyFixerError", "ConfigurationError", "DownloadError"),
-        *("VRAMOverflowError", "ValidationError", "WorkflowParseError"),
+        *("APISearchError", "ComfyFixerError", "ComfyUIError", "ConfigurationError"),
+        *("DownloadError", "VRAMOverflowError", "ValidationError", "WorkflowParseError"),
     ),
     "comfywatchman.download.simple": ("DownloadHandler", "DownloadResult", "ProgressCallback"),
     "comfywatchman.resolve.simple": ("SearchBackend", "SearchResult"),
@@ -67,18 +72,26 @@ __all__ = [
     "AnalysisResult",
     "ComfyFixerCore",
     "ComfyFixerError",
+    "ComfyUIClient",
+    "ComfyUIError",
+    "ComfyUIIntegrationManager",
     "ConfigurationError",
     "DownloadCounts",
     "DownloadError",
     "DownloadHandler",
     "DownloadManager",
     "DownloadResult",
+    "Health",
     "MissingNode",
     "ModelInfo",
     "ModelInventory",
     "ModelReference",
     "ModelSearch",
+    "PanelResult",
     "ProgressCallback",
+    "ProjectResult",
+    "QueuedPrompt",
+    "RunResult",
     "SearchBackend",
     "SearchResult",
     "StateManager",

@@ -30,7 +30,7 @@ from scripts.bench_download import download  # noqa: E402 - the path comes first
 from scripts.bench_parsing import analyze  # noqa: E402 - the path comes first
 from scripts.hashing import caching, hashing  # noqa: E402 - the path comes first
 from scripts.resolving import resolving  # noqa: E402 - the path comes first
-from scripts.sweeping import idle_large, sweeping  # noqa: E402 - the path comes first
+from scripts.sweeping import GIVEN_BACK_SECONDS, idle_large, sweeping  # noqa: E402 - the path comes first
 from tests.stories.daemon import Daemon, Tree, start  # noqa: E402 - the path comes first
 
 DROPS = 200
@@ -170,6 +170,9 @@ def burst() -> None:
             f"  plain requests, one after the other, nothing verified: {alone:.1f} s; "
             f"ratio {took / alone:.1f}"
         )
+        time.sleep(GIVEN_BACK_SECONDS)
+        rss, anonymous = _memory(d.process.pid)
+        print(f"  afterwards, at rest: resident {rss:.1f} MB, anonymous {anonymous:.1f} MB")
 
 
 def _plain_requests(hub: Hub, urls: list[str]) -> float:

@@ -25,23 +25,27 @@ from tests.stories.daemon import Daemon, Tree, start
 
 FILES = 100_000
 IN_ONE = 50
+IN_ONE_AT_REST = 20
+"""Files in a directory where it is about rest: 5,000 directories, and 105 above them."""
 ROUNDS = 5
 NEW = 30
 SETTLE_SECONDS = 0.3
+GIVEN_BACK_SECONDS = 65
+"""Memory that is free is given back each minute."""
 FIELDS = r"%p %D %i %s %T@ %C@\n"
 """Path, device, inode, size and both times, as our rows have them."""
 
 
 @contextmanager
-def library(settings: str = "") -> Iterator[Tree]:
-    """Yield a tree with 100,000 small models that have come to rest."""
+def library(settings: str = "", in_one: int = IN_ONE) -> Iterator[Tree]:
+    """Yield a tree with 100,000 small models that have come to rest, *in_one* directory each."""
     with tempfile.TemporaryDirectory() as base:
         tree = Tree(Path(base), "http://127.0.0.1:9", (), settings)
-        for number in range(FILES // IN_ONE):
+        for number in range(FILES // in_one):
             folder = ("checkpoints", "loras", "vae", "text_encoders", "controlnet")[number % 5]
             directory = tree.models / folder / f"{number // 5 % 20:02}" / f"{number:04}"
             directory.mkdir(parents=True)
-            for each in range(IN_ONE):
+            for each in range(in_one):
                 (directory / f"model-{each:02}.safetensors").write_bytes(content(64))
         time.sleep(3)  # so that none of them looks as if it were just being written
         yield tree
@@ -125,13 +129,18 @@ def _median(tree: Tree, rounds: int = 5) -> float:
 def idle_large(seconds: float = 60.0) -> None:
     """Rest on 100,000 files; then put new ones there, each of 1 MB, one after the other."""
     settings = f'[inventory]\nhash = "background"\n[watch]\nsettle_seconds = {SETTLE_SECONDS}'
-    with library(settings) as tree:
+    with library(settings, IN_ONE_AT_REST) as tree:
         daemon = start(tree)
         try:
             daemon.until("daemon.ready", 300)
+            _tell_memory("after the first sweep", daemon)
+            while _rows(tree, "NOT whole"):
+                time.sleep(1)
+            _tell_memory("every header looked into", daemon)
             while _rows(tree, "sha256 IS NULL"):
                 time.sleep(1)
-            time.sleep(65)  # memory that is free by now is given back each minute
+            _tell_memory("every file measured", daemon)
+            time.sleep(GIVEN_BACK_SECONDS)
             pid = daemon.process.pid
             before, changed = _cpu(pid), _changes(tree)
             time.sleep(seconds)
@@ -140,13 +149,30 @@ def idle_large(seconds: float = 60.0) -> None:
             print(
                 f"idle with {FILES} files for {seconds:.0f} s: {used:.2%} of a core (wanted: 0.50%)"
             )
-            print(f"  resident {resident:.0f} MB, anonymous {anonymous:.0f} MB")
+            print(f"  resident {resident:.1f} MB, anonymous {anonymous:.1f} MB (wanted: 60)")
             print(f"  directories whose times changed meanwhile: {len(changed ^ _changes(tree))}")
             took = [_arrival(tree, number) for number in range(NEW)]
             print(f"a new file of 1 MB, from rest to its row with hash: median {_ms(took)} ms")
             print(f"  slowest {max(took) * 1000:.0f} ms (wanted: median 300)")
         finally:
             daemon.stop()
+        _restarted(tree)
+
+
+def _restarted(tree: Tree) -> None:
+    """Tell the memory of a daemon that finds everything as it was, which is every later start."""
+    daemon = start(tree)
+    try:
+        daemon.until("daemon.ready", 300)
+        time.sleep(GIVEN_BACK_SECONDS)
+        _tell_memory("started again, at rest", daemon)
+    finally:
+        daemon.stop()
+
+
+def _tell_memory(when: str, daemon: Daemon) -> None:
+    resident, anonymous = status(daemon)
+    print(f"{when}: resident {resident:.1f} MB, anonymous {anonymous:.1f} MB", flush=True)
 
 
 def _arrival(tree: Tree, number: int) -> float:

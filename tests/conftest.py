@@ -1,4 +1,7 @@
-"""The order of the tests: those that wait for processes lie among those that only count."""
+"""The order of the tests: those that wait for processes lie among those that only count.
+
+And no test by examples fails because the machine was slow: what must be quick has its own tests.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", settings.default, deadline=None)
+settings.load_profile("patient")
 
 _WAITING = ("stories", "download", "demo", "api", "cli")
 """Rooms whose tests start daemons and commands, and wait for them more than they compute."""

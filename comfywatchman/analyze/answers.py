@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 
 class Unknown(Enum):
@@ -16,8 +17,7 @@ class Unknown(Enum):
     """Another node computes it when the workflow runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, gc=False):
     """A value in force, and where it stood."""
 
     value: Any

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 HOLDERS = frozenset({"PrimitiveNode", "PrimitiveString", "PrimitiveStringMultiline", "CustomCombo"})
@@ -24,6 +25,7 @@ _COMPUTES = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def _holds_a_number(node_type: str) -> bool:
     """Return whether a node's name says that it holds a number or a switch, and does no more.
 

@@ -210,8 +210,10 @@ def _elsewhere(
     the same path, then the rest. Different files that are equally near are left to a person.
     """
     promise = promise_of(reference)
-    distance = _distance(reference, plain)
     right = [row for row in promise.rows(shelf) if row.file.whole]
+    if not rows and not right:
+        return with_other_suffix(Finding(reference, ReferenceState.MISSING), shelf)
+    distance = _distance(reference, plain)
     if right:
         return _told(reference, min(right, key=distance), shelf, plain)
     named = [row for row in rows if not promise.broken(row.file) and not row.file.damaged]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
+
+import msgspec
 
 from comfywatchman.domain.files import folder_name, sha256_or_none
 from comfywatchman.domain.references import Declared
@@ -36,8 +37,7 @@ _BLOB = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One record of a file name and where to get it."""
 
     name: str
@@ -64,20 +64,30 @@ def entries(models: Any, origin: str, node: str = "") -> Iterator[Entry]:
             continue
         name = record.get("name")
         if isinstance(name, str) and name:
-            sha256 = _hash(record)
-            declared = Declared(
-                _url(record.get("url")),
-                sha256,
-                origin,
-                _directory(record.get("directory")),
-                None if sha256 is not None else _stated(record),
-            )
+            said = [*map(record.get, _SAID)]
+            short = _PLAIN.issuperset(map(type, said)) and sum(map(len, filter(None, said))) < _LONG
+            declared = (_declared if short else _declared.__wrapped__)(origin, *said)
             yield Entry(name.replace("\\", "/"), declared, node)
+
+
+_SAID = ("url", "hash", "hash_type", "directory")
+_PLAIN = frozenset({str, type(None)})
+_LONG = 1000
+"""Characters of a record; a longer one is not remembered."""
+
+
+@lru_cache(maxsize=2048)
+def _declared(origin: str, url: Any, digits: Any, hash_type: Any, directory: Any) -> Declared:
+    """Return what a record says, as one value: many workflows have the same models."""
+    told = digits if _is_sha256(hash_type) else None
+    sha256 = sha256_or_none(told)
+    stated = None if sha256 is not None else _stated(told)
+    return Declared(_url(url), sha256, origin, _directory(directory), stated)
 
 
 def note_entries(notes: Iterable[str]) -> Iterator[Entry]:
     """Yield the links of notes, under the names that they show and the names that they end in."""
-    text = _joined(notes)
+    text = joined(notes)
     for found in _MARKDOWN.finditer(text):
         yield Entry(found[1].strip().replace("\\", "/"), _noted(found[2]))
     for link in _URL.finditer(text):
@@ -86,7 +96,8 @@ def note_entries(notes: Iterable[str]) -> Iterator[Entry]:
         yield Entry(unquote(path.rsplit("/", 1)[-1]), _noted(url))
 
 
-def _joined(notes: Iterable[str]) -> str:
+def joined(notes: Iterable[str]) -> str:
+    """Return the texts of all notes as one, as far as they are looked through."""
     parts: list[str] = []
     left = _LONGEST_NOTES
     for note in notes:
@@ -126,6 +137,8 @@ def matching(
         for number, entry in enumerate(every.get(basename, ()))
         if _same_folder(entry.declared.directory, folders)
     ]
+    if len(ranked) < 2:
+        return tuple(declared for _, _, declared in ranked)
     ranked.sort(key=lambda row: row[:2])
     return tuple(dict.fromkeys(declared for _, _, declared in ranked))
 
@@ -164,22 +177,17 @@ def _url(value: Any) -> str | None:
     url = without_secrets(value.strip())
     if not _SCHEME.match(url):
         return None
-    return _BLOB.sub(r"\1resolve/", url) if "/blob/" in url else url
+    page = _BLOB.match(url) if "/blob/" in url else None
+    return url if page is None else f"{page[1]}resolve/{url[page.end() :]}"
 
 
-def _hash(record: dict[str, Any]) -> str | None:
-    return sha256_or_none(record.get("hash")) if _is_sha256(record) else None
-
-
-def _is_sha256(record: dict[str, Any]) -> bool:
-    kind = record.get("hash_type")
+def _is_sha256(kind: Any) -> bool:
     return kind is None or str(kind).lower().replace("-", "") == "sha256"
 
 
-def _stated(record: dict[str, Any]) -> str | None:
+def _stated(text: Any) -> str | None:
     """Return what stands where the SHA-256 should, for whoever looks for the file."""
-    text = record.get("hash")
-    if not isinstance(text, str) or not _is_sha256(record):
+    if not isinstance(text, str):
         return None
     shown = "".join(char for char in text[:_LONGEST_HASH] if char.isprintable()).strip()
     return shown.lower() or None

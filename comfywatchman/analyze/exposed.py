@@ -54,7 +54,7 @@ class Exposed:
         """Take in the nodes of a graph at *place*, and the names of *widgets* that it tells."""
         self._graphs.append((nodes, place))
         self._names |= widgets
-        if any("ivit" in kind for kind in set(map(_TYPE, nodes))):
+        if "ivit" in "\n".join(map(_TYPE, nodes)):
             self._names.add(_ANY)
 
     def prompt(self, prompt: Mapping[str, PromptNode], place: str) -> None:
@@ -84,17 +84,16 @@ class Exposed:
         told = (n for nodes, _ in self._graphs for n in nodes if isinstance(n.named, Raw))
         self._tells = any(map(_names_secrets, told))
         may_hold = tokens.ordinary().may_hold
-        return b"assw" in data or b"PRIVATE KEY-" in data or may_hold(data)
+        return b"assw" in data or b"PRIVATE KEY-" in data or may_hold(data) or tokens.is_named(data)
 
     def _has_suspicious(self, texts: Texts) -> bool:
         known, may_hold = harmless(), tokens.ordinary().may_hold
         parts, named = known.fresh(texts.parts), known.fresh(texts.named)
         values = known.fresh(texts.values)
-        told = b"\n".join(named)
-        self._tells = any(word in told for word in _WORDS) and any(map(_tells, named))
-        whole, text = b"\n".join((*parts, told)), "\n".join(values).encode("utf-8", "replace")
-        suspicious = b"assw" in whole or may_hold(whole) or b"PRIVATE KEY-" in text
-        if suspicious or may_hold(text):
+        self._tells = any(map(_tells, named))
+        whole, text = b"\n".join((*parts, *named)), "\n".join(values).encode("utf-8", "replace")
+        suspicious = b"assw" in whole or b"PRIVATE KEY-" in text
+        if suspicious or may_hold(whole) or may_hold(text) or tokens.is_named(whole):
             forget(texts)
             return True
         known.remember(parts, values, () if self._tells else named)

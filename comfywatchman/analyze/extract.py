@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from comfywatchman.analyze.answers import Answer, Found, Unknown
 from comfywatchman.analyze.guesses import folder_by_value, guessed_folder
 from comfywatchman.analyze.loaders import Condition, Rule, Spot, Tables
+from comfywatchman.analyze.rows import LONGEST_WORD, OFF, counts, row_dicts, switched_on, word
 from comfywatchman.analyze.text import (
     embeddings,
     has_model_suffix,
@@ -26,12 +31,9 @@ from comfywatchman.analyze.versions import placed_rules
 from comfywatchman.analyze.views import Key, View
 from comfywatchman.domain.references import Lookup, ShortHash
 
-_SWITCHES = ("on", "active", "enabled", "enable", "toggle")
-_OFF = frozenset({"off", "false", "none", "no", "disabled", "disable", "0", ""})
 _ON = frozenset({"on", "yes", "enabled", "enable", "1"})
 _DEEPEST_WIDGET = 12
 _LONGEST_PATH = 4096
-_LONGEST_WORD = 200
 _TAESD = frozenset({"taesd", "taesdxl", "taesd3", "taef1", "taef2", "taeqi2_1"})
 """Image decoders that are two files each (nodes.py, VAELoader)."""
 
@@ -60,8 +62,7 @@ _FETCHES = re.compile(r"(?i)down(load|-loader)|\[Comfy3D\] Load")
 """Nodes that fetch their model by themselves say so in their name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(msgspec.Struct, frozen=True, gc=False):
     """One place that names one file."""
 
     folders: tuple[str, ...]
@@ -107,12 +108,18 @@ def mentions(views: Iterable[View], tables: Tables) -> Iterator[Mention]:
             yield from reader.unlisted(used)
         elif node_type in tables.core:
             yield from _Reader(view, (), names=not _only_tells(node_type)).unlisted(used)
-        elif _SHOWS.search(node_type) is None:
+        elif not _only_shows(node_type):
             reader = _Reader(view, (), names=not _only_tells(node_type))
             yield from reader.unlisted(used)
             yield from reader.arriving()
 
 
+@lru_cache(maxsize=4096)
+def _only_shows(node_type: str) -> bool:
+    return _SHOWS.search(node_type) is not None
+
+
+@lru_cache(maxsize=4096)
 def _only_tells(node_type: str) -> bool:
     return _TELLS.search(node_type) is not None and _READS.search(node_type) is None
 
@@ -200,12 +207,12 @@ class _Reader:
 
     def _rows(self, rule: Rule, used: set[Key]) -> Iterator[Mention]:
         for key, name, value in self.view.loose():
-            for row in _row_dicts(value, _DEEPEST_WIDGET):
+            for row in row_dicts(value, _DEEPEST_WIDGET):
                 used.add(key)
                 raw = row.get(rule.spot.name)
                 if isinstance(raw, str) and not is_sentinel(raw) and len(raw) <= _LONGEST_PATH:
                     lookup = _lookup(rule, raw)
-                    on = self._on(rule) is not False and _switched_on(row)
+                    on = self._on(rule) is not False and counts(row, rule.weights)
                     yield self._made(
                         rule.folders, raw, name or rule.spot.name, lookup, rule.how, on=on
                     )
@@ -242,8 +249,8 @@ class _Reader:
             return None
         if not isinstance(answer, Found) or answer.value is None:
             return True  # nobody tells, so the row counts
-        words = {_word(answer.value)} | (_ON if answer.value is True else frozenset())
-        told = not words.isdisjoint(condition.values or _OFF)
+        words = {word(answer.value)} | (_ON if answer.value is True else frozenset())
+        told = not words.isdisjoint(condition.values or OFF)
         chosen = told if condition.values else not told
         return chosen is not condition.negated
 
@@ -291,7 +298,7 @@ class _Reader:
                 else:
                     yield from self._nested(name, item, depth - 1)
         elif isinstance(value, dict):
-            on = _switched_on(value)
+            on = switched_on(value)
             for key, item in value.items():
                 if isinstance(item, str):
                     if self.names and names_a_model(item):
@@ -352,7 +359,7 @@ class _Reader:
     ) -> Mention:
         view = self.view
         active = view.active and on
-        shown = widget[:_LONGEST_WORD]
+        shown = widget[:LONGEST_WORD]
         where = (view.path, view.type, shown)
         return Mention(folders, raw, *where, active, lookup, how, (), lists, marker, self.alone)
 
@@ -369,31 +376,3 @@ def _plain_name(value: Any) -> str | None:
     if isinstance(value, dict):
         value = value.get("content")
     return value if isinstance(value, str) else None
-
-
-def _row_dicts(value: Any, depth: int) -> Iterator[dict[str, Any]]:
-    if depth <= 0:
-        return
-    if isinstance(value, dict):
-        yield value
-        for item in value.values():
-            if isinstance(item, list | dict):
-                yield from _row_dicts(item, depth - 1)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _row_dicts(item, depth - 1)
-
-
-def _switched_on(row: Mapping[str, Any]) -> bool:
-    for switch in _SWITCHES:
-        state = row.get(switch)
-        if state is not None:
-            return _word(state) not in _OFF
-    return True
-
-
-def _word(state: Any) -> str:
-    """Return the state of a switch, as it is compared; a list or an object is no word."""
-    if isinstance(state, str):
-        return state[:_LONGEST_WORD].strip().lower()
-    return str(state).lower() if isinstance(state, bool | int | float) else "on"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from itertools import islice
@@ -42,6 +44,9 @@ _LONGEST_PARAMETERS = 1 << 19
 
 _SMALL = 100_000
 """Bytes of a text in which nothing can be long enough to be left out."""
+
+_HUGE = 1 << 20
+"""Bytes of a text of which nothing may stay in memory that could be freed."""
 
 _MANY = 50
 """Places that name models, or types of nodes; what fewer of them say is small in any case."""
@@ -93,7 +98,8 @@ def _first_workflow(
     broken = None if embedded.trouble is None else embedded.trouble.trouble()
     for text in embedded.texts:
         try:
-            content = _read_text(text, container, tables, limits, findings=findings)
+            with _without_collections(len(text.data)):
+                content = _read_text(text, container, tables, limits, findings=findings)
         except WatchmanError as error:
             first = first or error.trouble()
             continue
@@ -130,6 +136,22 @@ def _beside(texts: Sequence[Text], taken: Text) -> tuple[Remark, ...]:
         for other in texts
         if other is not taken and has_form(other.data)
     )
+
+
+@contextmanager
+def _without_collections(size: int) -> Iterator[None]:
+    """Let Python's collector rest while a text of *size* bytes is read, but for a huge one.
+
+    It would look through what is made of the text while that grows, and find nothing.
+    """
+    works = gc.isenabled() and size <= _HUGE
+    if works:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if works:
+            gc.enable()
 
 
 def _read_text(

@@ -121,12 +121,12 @@ class Graph:
         return {slot: position for position, slot in enumerate(slots)}
 
     @cached_property
-    def setters(self) -> dict[str, Node]:
-        """KJNodes' SetNode of each name, the first one where there are several."""
-        found: dict[str, Node] = {}
+    def setters(self) -> dict[str, list[Node]]:
+        """KJNodes' SetNodes of each name."""
+        found: dict[str, list[Node]] = {}
         for node in self.nodes:
             if node.type == "SetNode" and (name := first_text(node)) is not None:
-                found.setdefault(name, node)
+                found.setdefault(name, []).append(node)
         return found
 
 

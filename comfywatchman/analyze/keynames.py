@@ -15,9 +15,12 @@ _PASSWORDS = frozenset({"password", "passwd"})
 _SERVICES = frozenset({"civitai", "openai", "huggingface", "hf", "replicate", "anthropic", "fal"})
 _OF_A_KEY = _SERVICES | {"api", "access", "secret", "private", "auth", "account", "license"}
 _AFTER = frozenset(
-    {"key", "token", "secret", "password", "value", "string", "str", "text", "input", "here", "api"}
-)
-"""Words behind one of those that still call the same thing."""
+    {
+        "key", "token", "secret", "password", "value", "string", "str", "text", "input", "here",
+        "api", "comfy", "org",
+    }
+)  # fmt: skip
+"""Words behind one of those that still call the same thing: ``api_key_comfy_org``."""
 
 _OTHER_TOKENS = frozenset(
     {

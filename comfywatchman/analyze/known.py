@@ -7,23 +7,27 @@ with anything else in it is read as usual and searched as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from comfywatchman.analyze.shapes import (
     Definition,
     Definitions,
+    Id,
     Node,
     Part,
     Properties,
     Socket,
     Top,
+    of_all,
 )
 
 SMALL = 4_000
@@ -37,7 +41,7 @@ _SHORTEST = 16
 _MOST_KEPT = 5_000
 """Properties of nodes that are remembered: most nodes of a type have the same."""
 
-_LONGEST_HARMLESS, _MOST_HARMLESS, _AROUND = 4_000, 4 << 20, 60
+_LONGEST_HARMLESS, _MOST_HARMLESS, _AROUND = 4_000, 8 << 20, 60
 """Bytes of a text that is remembered, of all of them, and what each takes besides."""
 
 _Text = TypeVar("_Text", bytes, str)
@@ -58,34 +62,57 @@ def _with(base: type[msgspec.Struct], names: str, *fields: Any, gc: bool) -> Any
     )
 
 
+class _Told(type):
+    """The class of everything, to which the decoder shows what it has read."""
+
+    __instancecheck__ = id  # type: ignore[assignment]  # never false, and without a frame of ours
+
+
+class _OfNode(metaclass=_Told):
+    """A field of a node, told each time that one is read: a second one would hide the first."""
+
+
+class _Id(_OfNode): ...
+
+
+class _Type(_OfNode): ...
+
+
+class _Mode(_OfNode): ...
+
+
+class _Values(_OfNode): ...
+
+
+_Never = Annotated[int, msgspec.Meta(ge=1, le=0)]
+"""A value that no file has."""
+
+_made = itertools.count()
+"""Goes up with each input and output that is read, also in a list that another one hides."""
+
 _Socket = _with(
     Socket,
     "localized_name shape color_off color_on dir locked nameLocked removable pos slot_index",
     ("label", str | None, None),
+    ("made", _Never, msgspec.field(default_factory=_made.__next__)),
     gc=False,
 )
 
 
 class _Output(msgspec.Struct, gc=False):
     label: str | None = None
-
-
-class _Told(type):
-    """The class of everything, to which the decoder shows what it has read."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return True
-
-
-class _Mode(metaclass=_Told):
-    """A node's mode, told each time that one is read: a second one would hide the first."""
+    links: list[Id] | None = None
+    made: _Never = msgspec.field(default_factory=_made.__next__)
 
 
 _Node = _with(
     Node,
     "pos size flags order color bgcolor shape showAdvanced",
     ("outputs", list[_Output] | None, None),
+    ("id", _Id, ""),
+    ("type", _Type, ""),
     ("mode", _Mode, 0),
+    ("widgets_values", _Values, None),
     ("title", str | None, None),
     ("properties", Part, UNSET),
     ("inputs", list[_Socket] | None, None),  # type: ignore[valid-type]  # made above
@@ -115,23 +142,59 @@ _Top = _with(
 )
 
 
+def _teller(told: list[type[_OfNode]]) -> Callable[[type[_OfNode], Any], Any]:
+    """Return what the decoder calls for each such field: as little as can be."""
+    add = told.append
+
+    def tell(field: type[_OfNode], value: Any) -> Any:
+        add(field)
+        return value
+
+    return tell
+
+
+def _are_nodes(nodes: Sequence[Any]) -> bool:
+    """Return whether the fields of nodes that the decoder only told are what they should be."""
+    return (
+        _TEXT.issuperset(map(type, map(_TYPE, nodes)))
+        and _NUMBER.issuperset(map(type, map(_MODE, nodes)))
+        and _ID.issuperset(map(type, map(attrgetter("id"), nodes)))
+    )
+
+
+_TYPE, _MODE = attrgetter("type"), attrgetter("mode")
+_TEXT, _NUMBER, _ID = frozenset({str}), frozenset({int}), frozenset({int, str})
+
+
 class _Decoder:
-    """Decodes a file, and counts the modes in it."""
+    """Decodes one file after the other, and counts the fields of nodes in each."""
 
     def __init__(self) -> None:
-        self.modes = 0
+        self._told: list[type[_OfNode]] = []
+        self._sockets = 0
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-            _Top, float_hook=float, dec_hook=self._told
+            _Top, float_hook=float, dec_hook=_teller(self._told)
         )
 
     def decode(self, raw: Raw) -> Any:
+        self._told.clear()
+        self._sockets = next(_made)
         return self._decoder.decode(raw)
 
-    def _told(self, _: type[Any], value: Any) -> Any:
-        self.modes += 1
-        if type(value) is not int:
-            raise ValueError
-        return value
+    def has_more(self, nodes: int, with_values: int, sockets: int) -> bool:
+        """Return whether the last text has more fields, or sockets, than what is left of it."""
+        count = self._told.count
+        return (
+            count(_Values) > with_values
+            or count(_Mode) > nodes
+            or count(_Type) > nodes
+            or count(_Id) > nodes
+            or next(_made) - self._sockets - 1 > sockets
+        )
+
+
+_idle: list[_Decoder] = []
+"""Decoders that wait for the next file: it takes as long to make one as to decode a small file."""
 
 
 _PROPERTIES = msgspec.json.Decoder(Properties, float_hook=float)
@@ -149,9 +212,8 @@ class Texts:
     """Of widgets, titles and labels."""
     named: list[bytes] = field(default_factory=list)
     """JSON: widgets of one node by their names."""
-    nodes: int = 0
     repeats: bool = False
-    """Whether a node has its mode more than once."""
+    """Whether a node has a key more than once."""
 
 
 class Harmless:
@@ -181,6 +243,11 @@ def harmless() -> Harmless:
     return Harmless()
 
 
+_NODES, _STORED, _TITLE = attrgetter("nodes"), attrgetter("widgets_values"), attrgetter("title")
+_INPUTS, _OUTPUTS, _LABEL = attrgetter("inputs"), attrgetter("outputs"), attrgetter("label")
+_NESTED = frozenset({list, dict})
+
+
 @cache
 def _remembered() -> dict[bytes, Properties]:
     return {}
@@ -193,61 +260,78 @@ def known_top(raw: Raw) -> tuple[Top, Texts] | None:
     """
     if not SMALL < len(memoryview(raw)) < _LARGE:
         return None
+    decoder = _idle.pop() if _idle else _Decoder()
     try:
-        decoder = _Decoder()
-        top = decoder.decode(raw)
-        if top.nodes is None or top.groups is not None or top.subgraphs is not None:
-            return None
-        texts = Texts(_raws(top, _OF_TOP))
-        _settle(top.nodes, texts)
-        for definition in (top.definitions and top.definitions.subgraphs) or ():
-            if definition.definitions is not None:
-                return None
-            texts.parts += _raws(definition, _OF_DEFINITION)
-            _settle(definition.nodes or (), texts)
+        return _read(decoder, raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    texts.repeats = decoder.modes > texts.nodes
+    finally:
+        _idle.append(decoder)
+
+
+def _read(decoder: _Decoder, raw: Raw) -> tuple[Top, Texts] | None:
+    """Do so with a decoder.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: something else is in it.
+    """
+    top = decoder.decode(raw)
+    if top.nodes is None or top.groups is not None or top.subgraphs is not None:
+        return None
+    inside = (top.definitions and top.definitions.subgraphs) or ()
+    if any(definition.definitions is not None for definition in inside):
+        return None
+    texts = Texts(_raws(top, _OF_TOP))
+    for definition in inside:
+        texts.parts += _raws(definition, _OF_DEFINITION)
+    nodes = [*top.nodes, *of_all(_NODES, inside)] if inside else top.nodes
+    if not _are_nodes(nodes):
+        return None
+    _settle(nodes, texts)
+    stored = _take_values(nodes, texts)
+    sockets = [*of_all(_INPUTS, nodes), *of_all(_OUTPUTS, nodes)]
+    texts.values += filter(None, chain(map(_TITLE, nodes), map(_LABEL, sockets)))
+    texts.repeats = decoder.has_more(len(nodes), stored, len(sockets))
     return top, texts
 
 
 def _raws(record: Any, names: Sequence[str]) -> list[bytes]:
     parts = (getattr(record, name) for name in names)
-    return [bytes(part) for part in parts if not isinstance(part, UnsetType)]
+    return [bytes(part) for part in parts if part is not UNSET]
 
 
 def _settle(nodes: Sequence[Any], texts: Texts) -> None:
-    """Decode what the nodes say of themselves, each text once, and take down their texts."""
+    """Decode what the nodes say of themselves, each text once."""
     remembered = _remembered()
-    parts, add = texts.parts, texts.values.append
-    texts.nodes += len(nodes)
-    sockets = (each for node in nodes for each in chain(node.inputs or (), node.outputs or ()))
-    texts.values += [each.label for each in sockets if each.label]
+    parts, known = texts.parts, remembered.get
     for node in nodes:
         if node.properties is UNSET:
             node.properties = None
         else:
             blob = bytes(node.properties)
-            found = remembered.get(blob)
+            found = known(blob)
             if found is None:
                 parts.append(blob)
                 found = _properties(blob, remembered)
             node.properties = found
-        if node.title:
-            add(node.title)
         if node.named is not UNSET:
             texts.named.append(bytes(node.named))
-        values = node.widgets_values
-        if type(values) is list:
-            for value in values:
-                kind = type(value)
-                if kind is str:
-                    if len(value) >= _SHORTEST:
-                        add(value)
-                elif kind is list or kind is dict:
-                    parts.append(msgspec.json.encode(value))
-        elif values:
-            parts.append(msgspec.json.encode(values))
+
+
+def _take_values(nodes: Sequence[Any], texts: Texts) -> int:
+    """Take down the texts of widgets; return how many nodes have any values."""
+    stored = [*map(_STORED, nodes)]
+    values: list[Any] = []
+    for each in stored:
+        if type(each) is list:
+            values += each
+        elif each:
+            values.append(each)
+    texts.values += [each for each in values if type(each) is str and len(each) >= _SHORTEST]
+    nested = [each for each in values if type(each) in _NESTED]
+    if nested:
+        texts.parts.append(msgspec.json.encode(nested))
+    return len(stored) - stored.count(None)
 
 
 def _properties(blob: bytes, remembered: dict[bytes, Properties]) -> Properties:

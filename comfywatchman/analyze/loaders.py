@@ -26,8 +26,8 @@ _LOOKUPS = {
 }
 _KINDS = {"rows", "tags", "part", "unread"}
 _NOWHERE = "-"
-_OFFERS = {"directory", "lists"}
-"""Options that say what a node's list has in it."""
+_OFFERS = {"directory", "lists", "weights", "count"}
+"""Options that say what a node's list has in it, and which of its rows count."""
 _USUAL = "pt"
 _ANY = "*"
 
@@ -72,6 +72,8 @@ class Rule:
     """The suffixes of the files that the widget offers; empty where nobody knows them."""
     marker: str | None = None
     """The file that a directory must hold to be offered."""
+    weights: tuple[str, ...] = ()
+    """Keys of a row, which loads nothing if all of them are zero or absent."""
 
     @property
     def how(self) -> str:
@@ -225,11 +227,10 @@ def _with_option(line: str, rule: Rule, word: str) -> Rule:
         return replace(rule, only_suffixed=True)
     if key in _OFFERS and value:
         return _offering(line, rule, key, value)
-    if key == "count" and value:
-        return replace(rule, count=_named_spot(line, value))
     if key in {"if", "unless"} and value:
         widget, _, values = value.partition("=")
-        wanted = frozenset(one.replace("_", " ").lower() for one in values.split(",") if one)
+        given = [one for one in values.lower().split(",") if one]
+        wanted = frozenset(given) | {one.replace("_", " ") for one in given}
         condition = Condition(_named_spot(line, widget), wanted, negated=key == "unless")
         return replace(rule, conditions=(*rule.conditions, condition))
     raise _unreadable(line)
@@ -238,6 +239,10 @@ def _with_option(line: str, rule: Rule, word: str) -> Rule:
 def _offering(line: str, rule: Rule, key: str, value: str) -> Rule:
     if key == "directory":
         return replace(rule, lookup=Lookup.DIRECTORY, marker=value)
+    if key == "weights":
+        return replace(rule, weights=tuple(value.split(",")))
+    if key == "count":
+        return replace(rule, count=_named_spot(line, value))
     return replace(rule, lists=_suffixes(line, value))
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from msgspec.structs import replace as with_fields
+
 from comfywatchman.analyze.declared import Entries, Entry, by_basename, matching, note_entries
 from comfywatchman.analyze.extract import Mention
 from comfywatchman.analyze.generation import named_models
+from comfywatchman.analyze.linked import MOST_LINKED, note_links
 from comfywatchman.analyze.outcomes import FIRMEST
 from comfywatchman.domain.files import parts_of
 from comfywatchman.domain.references import Lookup, ModelReference, Writing
@@ -36,7 +39,8 @@ def merged(
     references = [_reference(way, known) for row in rows.values() for way in _by_way(row)]
     if notes and not all(_has_url(reference) for reference in references):
         links = by_basename(note_entries(notes))
-        return [_with_notes(reference, links) for reference in references]
+        linked = note_links(notes) if len(references) <= MOST_LINKED else ()
+        return [_with_notes(reference, links, linked) for reference in references]
     return references
 
 
@@ -77,11 +81,14 @@ def _has_url(reference: ModelReference) -> bool:
     return not reference.name or any(declared.url for declared in reference.declared)
 
 
-def _with_notes(reference: ModelReference, links: Entries) -> ModelReference:
+def _with_notes(
+    reference: ModelReference, links: Entries, linked: tuple[str, ...]
+) -> ModelReference:
     if _has_url(reference):
         return reference
     noted = matching(reference.name, (), (), links)
-    return replace(reference, declared=reference.declared + noted)
+    named = any(declared.url for declared in noted)
+    return replace(reference, declared=reference.declared + noted, linked=() if named else linked)
 
 
 def _selected(found: Sequence[Mention], entries: Sequence[Entry]) -> Entries:
@@ -101,7 +108,7 @@ def _with_folder(mention: Mention, entries: Entries) -> Mention:
     for entry in entries.get(mention.name.rsplit("/", 1)[-1], ()):
         directory = entry.declared.directory
         if entry.name == mention.name and directory is not None:
-            return replace(mention, folders=(directory,))
+            return with_fields(mention, folders=(directory,))
     return mention
 
 
@@ -125,7 +132,7 @@ def _told_by_others(found: Sequence[Mention]) -> list[Mention]:
             continue
         folders, fetched = next(iter(known))
         lookup = Lookup.AUTODOWNLOAD if fetched else mention.lookup
-        last.append(replace(mention, folders=folders, lookup=lookup))
+        last.append(with_fields(mention, folders=folders, lookup=lookup))
     return told + last
 
 

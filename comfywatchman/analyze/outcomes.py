@@ -1,4 +1,4 @@
-"""What nodes that find one file in different ways came to: one row where it is the same."""
+"""What nodes that look for one file in different ways came to: one row for all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from comfywatchman.domain.references import Finding, Lookup, ModelReference, Writing
+from comfywatchman.domain.references import (
+    Finding,
+    Lookup,
+    ModelReference,
+    ReferenceState,
+    Writing,
+)
 
 _T = TypeVar("_T")
 
@@ -20,27 +26,52 @@ FIRMEST = (
 )
 """Where two nodes look for one name in different ways, the stricter way is told."""
 
+_FROM_BAD = (
+    ReferenceState.MISSING,
+    ReferenceState.AMBIGUOUS,
+    ReferenceState.ELSEWHERE,
+    ReferenceState.ARRIVING,
+    ReferenceState.DYNAMIC,
+    ReferenceState.AUTODOWNLOAD,
+    ReferenceState.PRESENT,
+)
+
 
 def joined(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Make one row of those for the same folder, name and activity that came to the same."""
+    """Make one row of those for the same folder, name and activity.
+
+    Where it came to something else for some nodes, what is to be done first is told, and then who
+    finds the file as it is.
+    """
     rows: dict[object, list[Finding]] = {}
     for each in findings:
         wanted = each.reference
         rows.setdefault((wanted.folder, wanted.name, wanted.active), []).append(each)
     if len(rows) == len(findings):  # nearly always
         return tuple(findings)
-    return tuple(one for row in rows.values() for one in _joined(row))
+    return tuple(_joined(row) for row in rows.values())
 
 
-def _joined(row: list[Finding]) -> Iterator[Finding]:
-    outcomes: dict[object, list[Finding]] = {}
-    for each in row:
-        hint = None if each.hint is None else each.hint.code
-        outcome = (each.state, each.path, each.spelling, each.found_in, hint, each.trouble)
-        outcomes.setdefault(outcome, []).append(each)
-    for same in outcomes.values():
-        first = min(same, key=lambda each: FIRMEST.index(each.reference.lookup))
-        yield replace(first, reference=_of_all(first.reference, [f.reference for f in same]))
+def _joined(row: list[Finding]) -> Finding:
+    """Tell what is lacking before what is not, and what can be brought before what cannot."""
+    first = min(row, key=_urgency)
+    asked = [each.reference for each in row if each is not first]
+    found: list[Iterable[str]] = []
+    if first.lacking:
+        found = [_nodes(each.reference) for each in row if not each.lacking]
+    return replace(
+        first, reference=_of_all(first.reference, [first.reference, *asked]), found_by=_once(found)
+    )
+
+
+def _urgency(one: Finding) -> tuple[object, ...]:
+    firmness = FIRMEST.index(one.reference.lookup)
+    told = one.hint is None
+    return not one.lacking, one.trouble is not None, _FROM_BAD.index(one.state), told, firmness
+
+
+def _nodes(wanted: ModelReference) -> Iterable[str]:
+    return wanted.nodes or (wanted.node,)
 
 
 def _of_all(first: ModelReference, several: Sequence[ModelReference]) -> ModelReference:

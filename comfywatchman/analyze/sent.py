@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfywatchman.analyze.graph import INACTIVE, Graph, Placed, first_text
+from comfywatchman.analyze.graph import INACTIVE, Graph, Placed
+from comfywatchman.analyze.setters import setter_of
 from comfywatchman.analyze.shapes import Id, Link, Node, Socket
 
 MUTED = 2
@@ -53,15 +54,23 @@ def _gives(graph: Graph, host: Placed | None, link: Link, kind: Any, hops: int) 
     if inside is not None:
         instance = Placed("", origin, graph, host, active=True)
         return is_sent(inside, instance, inside.to_outside.get(link.origin_slot), kind, hops)
-    through = _through(graph, origin)
-    return through is None or is_sent(graph, host, through.link, kind, hops)
+    through = _through(graph, host, origin)
+    return through is None or is_sent(*through, kind, hops)
 
 
-def _through(graph: Graph, node: Node) -> Socket | None:
-    """Return the input of a node that lives in the editor only and passes that on."""
-    setter = graph.setters.get(first_text(node) or "") if node.type == "GetNode" else None
-    passing = node if node.type == "Reroute" else setter
-    return None if passing is None else next(iter(passing.inputs or ()), None)
+def _through(
+    graph: Graph, host: Placed | None, node: Node
+) -> tuple[Graph, Placed | None, Id | None] | None:
+    """Return the link to a node that lives in the editor only and passes its input on."""
+    if node.type == "GetNode":
+        setter = setter_of(graph, host, node)
+        if setter is None:
+            return None
+        graph, host, node = setter.graph, setter.host, setter.node
+    elif node.type != "Reroute":
+        return None
+    socket = next(iter(node.inputs or ()), None)
+    return None if socket is None else (graph, host, socket.link)
 
 
 def given_to(inside: Graph, host: Placed, slot: int) -> Socket | None:

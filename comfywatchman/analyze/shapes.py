@@ -6,8 +6,10 @@ field of that record, never the file. A sound file is decoded in one pass.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -36,6 +38,12 @@ class Socket(Struct, gc=False):
     """What a person called it."""
 
 
+class Output(Struct, gc=False):
+    """An output of a node."""
+
+    links: list[Id] | None = None
+
+
 class Properties(Struct, gc=False):
     cnr_id: str | None = None
     aux_id: str | None = None
@@ -52,6 +60,8 @@ class Node(Struct, gc=False):
     named: Part = msgspec.field(name="widgets_values_named", default=UNSET)
     inputs: list[Socket] | None = None
     properties: Properties | None = None
+    outputs: Part = UNSET
+    """Only its links are of interest, and only to whoever looks for what is wrong in the file."""
 
 
 class Link(Struct, gc=False):
@@ -195,6 +205,36 @@ def member_names(raw: Part) -> list[str]:
         return []
     except UnicodeDecodeError:  # nobody had looked at these bytes before
         return list(_MEMBERS.decode(bytes(raw).decode("utf-8", "replace")))
+
+
+_OUTPUTS = msgspec.json.Decoder(list[Output] | None)
+
+
+def outputs_of(node: Node) -> Sequence[Output]:
+    """Return a node's outputs; none where they are anything else."""
+    if not isinstance(node.outputs, Raw):  # of a file that was decoded as a whole, or absent
+        return cast("Sequence[Output] | None", node.outputs) or ()
+    try:
+        return _OUTPUTS.decode(node.outputs) or ()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ()
+
+
+def output_links(nodes: Iterable[Node]) -> set[Id]:
+    """Return every link that an output names."""
+    several: list[Any] = [*map(_OUTPUTS_OF, nodes)]
+    if any(type(each) is Raw for each in several):
+        several = [*map(outputs_of, nodes)]
+    outputs = chain.from_iterable(each for each in several if each)
+    return set(of_all(_LINKS, outputs))
+
+
+def of_all(part: Callable[[Any], Iterable[Any] | None], records: Iterable[Any]) -> Iterable[Any]:
+    """Return what is in the lists of all records, of those that have one."""
+    return chain.from_iterable(filter(None, map(part, records)))
+
+
+_OUTPUTS_OF, _LINKS = attrgetter("outputs"), attrgetter("links")
 
 
 @cache

@@ -35,6 +35,8 @@ class Declarations:
         What may get its values from elsewhere is judged by `overruled`, once all are known.
         """
         self._nodes[id(node)] = place, node
+        if _names_all(node):
+            return
         if _has_linked_widget(node) or _INSIDE in place:
             self._open.append((place, node))
         else:
@@ -62,6 +64,14 @@ class Declarations:
         for place, node in self._open:
             if not any(by_path.get(path) for path in self._given.get(place, ())):
                 yield from (f"{place}/{at}" for at in _unnamed(node))
+
+
+def _names_all(node: Node) -> bool:
+    """Return whether the values of a node name all that it declares, as they nearly always do."""
+    values = node.widgets_values
+    return type(values) is list and all(
+        type(each) is dict and each.get("name") in values for each in records(node)
+    )
 
 
 def _unnamed(node: Node, chosen: set[str] | None = None) -> Iterator[int]:

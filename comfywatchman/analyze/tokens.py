@@ -62,7 +62,7 @@ _SEEN_BEFORE, _SEEN_BEHIND = 36, 6
 """Bytes around a run that tell what it is: a name, a scheme, an address."""
 
 _MOST_KEPT = 20_000
-"""Runs that are kept until they are looked at together."""
+"""Runs that are kept until they are looked at together, and of those that are remembered."""
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _FLAT = bytes(ord("a") if each in _PLAIN else ord(" ") for each in range(256))
@@ -85,8 +85,8 @@ _ENDS = (b"key", b"oken", b"auth", b"ture")
 
 _PARAMETER = re.compile(rb"=[^&\s\"'{}<>$*\[\]]{8}")
 
-_LONGEST_WORD = 100
-"""Bytes of a run that is remembered."""
+_LONGEST_WORD = 200
+"""Bytes of a run, and what is around it, that are remembered."""
 
 _OTHERS: Mapping[bytes, re.Pattern[bytes]] = {
     b"bearer": re.compile(rb"bearer +[a-z0-9._~+/-]{16}"),
@@ -117,8 +117,7 @@ class Scan:
 
         All of them but passwords have a long run of letters and digits. Those runs are found in a
         text in which all such letters are the same one, which takes a fraction of the time of a
-        pattern. A key shorter than such a run that only its name gives away is seen by who looks
-        at widgets, and not here.
+        pattern. A shorter key that only its name gives away is seen by `is_named`.
         """
         if len(data) <= _AT_ONCE:
             return self._may_hold(data)
@@ -130,37 +129,38 @@ class Scan:
 
     def _in_runs(self, data: bytes) -> bool:
         """Look at the long runs of a text, and at what is before those that are values."""
-        flat = data.translate(_FLAT)
-        find = flat.find
-        runs: set[bytes] = set()
-        values: list[bytes] = []
+        flat = data.translate(_FLAT) + b" "
+        find, is_key = flat.find, data.startswith
+        near: set[bytes] = set()
         start = find(_RUN)
         while start >= 0:
             end = find(b" ", start + _SHORTEST)
-            if end < 0:
-                end = len(data)
             last = end if end - start < _LONGEST else start + _LONGEST
-            runs.add(data[start:last])
-            if data[end : end + 2] != b'":' or data[start - 1] != _QUOTE:
+            if is_key(b'":', end) and data[start - 1] == _QUOTE:
+                near.add(data[start:last])
+            else:
                 before = start - _SEEN_BEFORE if start > _SEEN_BEFORE else 0
-                values.append(data[before : last + _SEEN_BEHIND])
-            if len(runs) + len(values) >= _MOST_KEPT:
-                if self._has_secret(runs, values):
+                near.add(data[before : last + _SEEN_BEHIND])
+            if len(near) >= _MOST_KEPT:
+                if self._has_secret(near):
                     return True
-                runs, values = set(), []
+                near = set()
             start = find(_RUN, end)
-        return self._has_secret(runs, values)
+        return self._has_secret(near)
 
-    def _has_secret(self, runs: set[bytes], values: list[bytes]) -> bool:
-        fresh = runs - self._harmless
-        if fresh:
-            text = b"\n".join(fresh)
-            if any(letters in text for letters in _LETTERS) and any(map(_is_one, fresh)):
-                return True
-            if len(self._harmless) + len(fresh) > _MOST_KEPT:
-                self._harmless.clear()
-            self._harmless |= {each for each in fresh if len(each) <= _LONGEST_WORD}
-        return bool(values) and _holds(b"\n".join(values))
+    def _has_secret(self, near: set[bytes]) -> bool:
+        fresh = near - self._harmless
+        if not fresh:
+            return False
+        text = b"\n".join(fresh)
+        if any(letters in text for letters in _LETTERS) and any(map(_is_one, fresh)):
+            return True
+        if _holds(text):
+            return True
+        if len(self._harmless) + len(fresh) > _MOST_KEPT:
+            self._harmless.clear()
+        self._harmless |= {each for each in fresh if len(each) <= _LONGEST_WORD}
+        return False
 
 
 @cache
@@ -182,6 +182,18 @@ def _holds(values: bytes) -> bool:
     if any(name in small for name in _NAMES) and _NAMED.search(small) is not None:
         return True
     return any(letters in small and it.search(small) for letters, it in _OTHERS.items())
+
+
+def is_named(data: bytes) -> bool:
+    """Return whether a JSON text may have a value that is called like a secret, a short one too."""
+    small = data.lower()
+    for name in _NAMES:
+        at = small.find(name)
+        while at >= 0:
+            if _NAMED.match(small, at):
+                return True
+            at = small.find(name, at + 1)
+    return False
 
 
 def _in_parameters(data: bytes) -> bool:

@@ -8,9 +8,10 @@ from itertools import zip_longest
 from typing import Any
 
 from comfywatchman.analyze.answers import Found
-from comfywatchman.analyze.graph import INACTIVE, Graph, Placed, first_text, short
+from comfywatchman.analyze.graph import INACTIVE, Graph, Placed, short
 from comfywatchman.analyze.hosts import proxies, shown
 from comfywatchman.analyze.sent import MUTED, given_to, handed_on
+from comfywatchman.analyze.setters import setter_of
 from comfywatchman.analyze.shapes import Id, Node, PromptNode, Socket
 from comfywatchman.analyze.text import has_tags
 from comfywatchman.analyze.values import follow, socket_of
@@ -75,6 +76,11 @@ def _along(way: _Way, ways: list[_Way], seen: set[_Place]) -> Iterator[str]:
     if place in seen:
         return
     seen.add(place)
+    if sent and origin.type == "GetNode":
+        setter = setter_of(graph, host, origin)
+        if setter is None:
+            return
+        graph, host, origin = setter.graph, setter.host, setter.node
     if inside is not None:
         number = inside.to_outside.get(slot)
         instance = Placed(f"{place[1]}:{short(origin.id)}", origin, graph, host, active=True)
@@ -85,19 +91,16 @@ def _along(way: _Way, ways: list[_Way], seen: set[_Place]) -> Iterator[str]:
     graph.steps.take(len(origin.inputs or ()) // 16)
     ways += [
         _Way(graph, host, socket.link)
-        for socket in reversed(_sockets(graph, origin, slot))
+        for socket in reversed(_sockets(origin, slot))
         if socket.link is not None and socket.kind not in _NO_TEXTS
     ]
 
 
-def _sockets(graph: Graph, node: Node, slot: int) -> Sequence[Socket]:
+def _sockets(node: Node, slot: int) -> Sequence[Socket]:
     """Return the inputs out of which a node that is no subgraph makes its texts."""
-    if node.mode in INACTIVE:
+    if node.mode in INACTIVE and node.type != "SetNode":
         handed = handed_on(node, slot, "STRING")
         return () if handed is None else (handed,)
-    if node.type == "GetNode":
-        setter = graph.setters.get(first_text(node) or "")
-        return () if setter is None else setter.inputs or ()
     return node.inputs or ()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -23,35 +22,32 @@ def node_types(levels: Iterable[Level], tables: Tables) -> tuple[NodeTypeUse, ..
 
     Of several nodes the first that names its pack is believed.
     """
-    counts: Counter[str] = Counter()
+    counts: dict[str, int] = {}
     packs: dict[str, Properties] = {}
     places: dict[str, list[str]] = {}
     active: set[str] = set()
     built_in = tables.core
-    settled: set[str] = set()
     for prefix, above, nodes in levels:
-        counts.update(map(_TYPE, nodes))
+        kinds = [*map(_TYPE, nodes)]
+        for kind in kinds:
+            counts[kind] = counts.get(kind, 0) + 1
+        _take_packs(nodes, kinds, packs)
+        if built_in.issuperset(kinds):
+            continue
         for node in nodes:
             kind = node.type
-            if kind in settled:
-                continue
-            told = node.properties
-            if told is not None and kind not in packs and (told.cnr_id or told.aux_id):
-                packs[kind] = told
             if kind not in built_in:
                 paths = places.setdefault(kind, [])
                 if len(paths) < MOST_NODES:
                     paths.append(f"{prefix}{short(node.id)}")
                 if above and node.mode not in INACTIVE:
                     active.add(kind)
-            elif kind in packs:
-                settled.add(kind)
     uses: list[NodeTypeUse] = []
     for kind, count in counts.items():
         if kind and kind not in VIRTUAL:
             told = packs.get(kind)
-            cnr_id = None if told is None or told.cnr_id is None else _short(told.cnr_id)
-            aux_id = None if told is None or told.aux_id is None else _short(told.aux_id)
+            cnr_id = None if told is None else _short(told.cnr_id)
+            aux_id = None if told is None else _short(told.aux_id)
             if cnr_id == "comfy-core" or kind in built_in:
                 uses.append(_core_use(kind, count, cnr_id, aux_id))
             else:
@@ -62,8 +58,28 @@ def node_types(levels: Iterable[Level], tables: Tables) -> tuple[NodeTypeUse, ..
     return tuple(uses)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_TYPE else name[:LONGEST_TYPE]
+def _take_packs(nodes: Sequence[Node], kinds: list[str], packs: dict[str, Properties]) -> None:
+    """Note for each of the *kinds*, those of *nodes*, the first node that names its pack."""
+    first = dict(zip(reversed(kinds), reversed(nodes), strict=True))  # of equal keys, the last
+    silent: set[str] = set()
+    for kind, node in first.items():
+        if kind not in packs:
+            told = node.properties
+            if told is not None and (told.cnr_id or told.aux_id):
+                packs[kind] = told
+            else:
+                silent.add(kind)
+    if not silent or len(first) == len(nodes):
+        return
+    for kind, node in zip(kinds, nodes, strict=True):
+        if kind in silent and kind not in packs:
+            told = node.properties
+            if told is not None and (told.cnr_id or told.aux_id):
+                packs[kind] = told
+
+
+def _short(name: str | None) -> str | None:
+    return name if name is None or len(name) <= LONGEST_TYPE else name[:LONGEST_TYPE]
 
 
 @lru_cache(maxsize=4096)

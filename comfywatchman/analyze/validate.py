@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Raw
@@ -25,6 +26,9 @@ from comfywatchman.analyze.shapes import (
     Node,
     PromptNode,
     Top,
+    of_all,
+    output_links,
+    outputs_of,
 )
 from comfywatchman.analyze.stale import Declarations
 from comfywatchman.domain.references import Remark, Severity
@@ -37,6 +41,9 @@ _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 _UUID_LENGTH = 36
 _ALWAYS_SEARCHED = 3_000
 """Bytes of a text that is always looked through for keys that are there twice."""
+
+_INPUTS, _VALUES = attrgetter("inputs"), attrgetter("widgets_values")
+_LINK, _WIDGET, _NAME = attrgetter("link"), attrgetter("widget"), attrgetter("name")
 
 _NO_LINK = Link()
 """Stands in the place of one that could not be read."""
@@ -157,34 +164,34 @@ class Inspector:
         if self.exposed.texts is None:
             self._read.values += sum(node.widgets_values is not None for node in nodes)
         self._naming.saved(place, nodes)
-        if len(graph.by_id) != len(nodes) or any(type(each) is str for each in graph.by_id):
+        if len(graph.by_id) != len(nodes) or str in set(map(type, graph.by_id)):
             self._twice(nodes, place)
         if len(links) != len(graph.every_link) or str in set(map(type, links)):
             self._links_twice(graph.every_link, place)
-        self._ends(graph, place)
-        widgets: set[str] = set()
+        sockets = [*of_all(_INPUTS, nodes)]
+        linked = len(sockets) - [*map(_LINK, sockets)].count(None)
+        sound = _is_sound(graph, linked)
+        if not sound:
+            self._ends(graph, place)
         for number, node in enumerate(nodes):
-            kind = node.type
-            if len(kind) == _UUID_LENGTH and kind not in known and _UUID.fullmatch(kind):
-                self._tell(
-                    "missing-subgraph", Severity.ERROR, f"{place}/nodes/{number}/type",
-                    "The node is a subgraph that the file does not define.",
-                )  # fmt: skip
-            if node.inputs:
-                lost = False
-                for socket in node.inputs:
-                    if socket.link is not None:
-                        link = links.get(socket.link)
-                        lost |= link is None or link.target_id != node.id
-                    if socket.widget is not None:
-                        widgets.add(socket.widget.name)
-                if lost:
-                    self._lost_inputs(graph, node, f"{place}/nodes/{number}/inputs")
+            if len(node.type) == _UUID_LENGTH and node.type not in known:
+                self._lost_subgraph(node.type, f"{place}/nodes/{number}/type")
+            if not sound:
+                self._lost_inputs(graph, node, f"{place}/nodes/{number}/inputs")
             if node.properties is not None and node.properties.models:
                 self._declares(node, f"{place}/nodes/{number}/properties/models")
-            if type(node.widgets_values) is dict:
-                widgets.update(node.widgets_values)
+        if not links.keys() >= output_links(nodes):
+            self._lost_outputs(graph, place)
+        widgets = set(map(_NAME, filter(None, map(_WIDGET, sockets))))
+        widgets.update(*(values for values in map(_VALUES, nodes) if type(values) is dict))
         self.exposed.graph(nodes, widgets, place)
+
+    def _lost_subgraph(self, kind: str, place: str) -> None:
+        if _UUID.fullmatch(kind):
+            self._tell(
+                "missing-subgraph", Severity.ERROR, place,
+                "The node is a subgraph that the file does not define.",
+            )  # fmt: skip
 
     def _twice(self, nodes: Iterable[Node], place: str) -> None:
         seen: set[str] = set()
@@ -260,6 +267,17 @@ class Inspector:
                     "The input names a link that goes to another node by the list of links.",
                 )  # fmt: skip
 
+    def _lost_outputs(self, graph: Graph, place: str) -> None:
+        for number, node in enumerate(graph.nodes):
+            for slot, output in enumerate(outputs_of(node)):
+                for at, link in enumerate(output.links or ()):
+                    if graph.link(link) is None:
+                        self._tell(
+                            "dangling-link", Severity.INFO,
+                            f"{place}/nodes/{number}/outputs/{slot}/links/{at}",
+                            "The output names a link that is not there.",
+                        )  # fmt: skip
+
     def _declares(self, node: Node, place: str) -> None:
         for number in self._declared.unselected(node, place):
             self._stale(f"{place}/{number}")
@@ -291,6 +309,30 @@ class Inspector:
                         "The input is linked to a node that is not there.",
                     )  # fmt: skip
         self.exposed.prompt(prompt, place)
+
+
+def _is_sound(graph: Graph, linked: int) -> bool:
+    """Return whether each link joins sockets that are there, and each input has the link it names.
+
+    *linked* inputs name one. Said of nearly all graphs, so that others are looked at only then.
+    """
+    by_id, ports, outputs = graph.by_id, len(graph.inputs), len(graph.outputs)
+    for link in graph.every_link:
+        if link.origin_id not in by_id and (
+            link.origin_id != graph.input_node or not 0 <= link.origin_slot < ports
+        ):
+            return False
+        target = by_id.get(link.target_id)
+        slot = link.target_slot
+        if target is None:
+            if link.target_id != graph.output_node or not 0 <= slot < outputs:
+                return False
+        else:
+            sockets = target.inputs
+            if not sockets or not 0 <= slot < len(sockets) or sockets[slot].link != link.id:
+                return False
+            linked -= 1
+    return linked == 0
 
 
 def _has_sockets(graph: Graph, link: Link) -> bool:

@@ -14,10 +14,11 @@ from comfywatchman.analyze.choosers import (
     selecting_widget,
     takes_the_first,
 )
-from comfywatchman.analyze.graph import INACTIVE, VIRTUAL, Graph, Placed, first_text
+from comfywatchman.analyze.graph import INACTIVE, VIRTUAL, Graph, Placed
 from comfywatchman.analyze.groups import Outside, prefix_of
 from comfywatchman.analyze.hosts import effort, own_value, proxied, proxies, shown
 from comfywatchman.analyze.sent import MUTED, handed_on, is_sent
+from comfywatchman.analyze.setters import setter_of
 from comfywatchman.analyze.shapes import Id, Link, Node, Socket
 from comfywatchman.analyze.text import names_a_model
 
@@ -265,9 +266,8 @@ def _linked(node: Node) -> bool:
 
 def _broadcast(graph: Graph, host: Placed | None, getter: Node, hops: int) -> Answer:
     """Follow KJNodes' GetNode to the SetNode of the same name."""
-    name = first_text(getter)
-    setter = None if name is None else graph.setters.get(name)
-    return Unknown.DYNAMIC if setter is None else _through(graph, host, setter, hops)
+    found = setter_of(graph, host, getter)
+    return Unknown.DYNAMIC if found is None else _through(found.graph, found.host, found.node, hops)
 
 
 # -- subgraph hosts

@@ -26,7 +26,11 @@ def placed_rules(rules: tuple[Rule, ...], values: Sequence[Any]) -> tuple[Rule, 
     They stay as they are where they fit, or where nothing fits better: every position from some
     widget on moved by the same number, and no model's name left over.
     """
-    names = {at for at, value in enumerate(values) if isinstance(value, str) and _is_name(value)}
+    names = {
+        at
+        for at, value in enumerate(values)
+        if isinstance(value, str) and "." in value[-12:] and _is_name(value)
+    }
     if not names:
         return rules
     known = [rule.spot.index for rule in rules if rule.spot.index is not None]

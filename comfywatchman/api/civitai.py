@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from comfywatchman.api.files import get_logger
 from comfywatchman.api.settings import Config, settings_of
 from comfywatchman.api.told import told
 from comfywatchman.domain.api_errors import APISearchError, ValidationError
@@ -16,20 +17,34 @@ if TYPE_CHECKING:
     from comfywatchman.resolve.civitai_answers import CivitaiImage, EndpointType
 
 
+_ALSO_CALLED: Mapping[str, EndpointType] = {
+    "model": "models",
+    "version": "model-versions",
+    "versions": "model-versions",
+    "model-version": "model-versions",
+    "hash": "by-hash",
+    "image": "images",
+}
+
+
 def validate_civitai_response(
-    data: object, requested_id: int | str, endpoint_type: EndpointType
+    data: object, requested_id: int | str, endpoint_type: EndpointType | str
 ) -> Mapping[str, Any]:
     """Return the one record in *data*, decoded JSON, that *requested_id* asked for.
 
-    *endpoint_type* is ``models``, ``model-versions``, ``by-hash`` or ``images``.
+    *endpoint_type* is ``models``, ``model-versions``, ``by-hash`` or ``images``; the end of the
+    path that was asked, or one of them alone, will do as well (``/api/v1/images``, ``image``). What
+    does not fit is also logged, with both identifiers.
 
     Raises:
         ValidationError: the answer is empty, or about something else: `requested` and `returned`
             of the error say what.
         ValueError: *endpoint_type* is no lookup.
     """
+    called = endpoint_type.strip("/").rpartition("/")[2].lower().replace("_", "-")
+    kind = cast("EndpointType", _ALSO_CALLED.get(called, called))
     try:
-        return civitai_answers.validate_civitai_response(data, requested_id, endpoint_type)
+        return civitai_answers.validate_civitai_response(data, requested_id, kind)
     except WrongAnswer as error:
         raise _mismatch(error) from error
 
@@ -59,4 +74,7 @@ def fetch_civitai_image(image_id: int | str, config: Config = None) -> CivitaiIm
 def _mismatch(error: WrongAnswer) -> ValidationError:
     told_error = ValidationError.of(error)
     told_error.requested, told_error.returned = error.requested, error.returned
+    get_logger("comfywatchman.civitai").warning(
+        "search.mismatch", requested=error.requested, returned=error.returned, cause=error.cause
+    )
     return told_error

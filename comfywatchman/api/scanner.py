@@ -181,13 +181,12 @@ class WorkflowScanner:
         return self._data(file, parsed)
 
     def _data(self, file: Path, parsed: Parsed) -> WorkflowData:
-        from comfywatchman.analyze.limits import Limits
         from comfywatchman.api.nodes import Document, document_of, nodes_of
+        from comfywatchman.daemon.parts import limits_of
 
         content, document = parsed.content, Document()
-        limits = Limits(max_bytes=self.settings.analyze.max_bytes)
         with suppress(OSError), file.open("rb") as source:
-            document = document_of(source, content.taken, limits)
+            document = document_of(source, content.taken, limits_of(self.settings))
         told_id = document.get("id")
         metadata: dict[str, Any] = {
             "container": content.container,

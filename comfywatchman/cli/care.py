@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from comfywatchman.daemon.resweep import Changes, Swept
     from comfywatchman.daemon.unused import Asked, Unused
     from comfywatchman.daemon.verify import Checked, Sample
-    from comfywatchman.domain.files import Reading
+    from comfywatchman.domain.files import Reading, Unread
 
 _MOST_LINES = 200
 
@@ -45,12 +45,13 @@ Examples:
 def handing(found: Loaded) -> Hand:
     """Return what hands readings to the running daemon."""
 
-    def hand_over(readings: Sequence[tuple[Path, Reading]]) -> None:
+    def hand_over(readings: Sequence[tuple[Path, Reading | Unread]]) -> None:
         from comfywatchman.cli.talk import post
-        from comfywatchman.server.readings import Readings, row_of
+        from comfywatchman.server.readings import body_of
 
-        rows = Readings([row_of(path, reading) for path, reading in readings])
-        post(found, "models/measured", {"models": rows.models})
+        body = body_of(readings)
+        unread = {"unreadable": body.unreadable} if body.unreadable else {}
+        post(found, "models/measured", {"models": body.models, **unread})
 
     return hand_over
 

@@ -67,6 +67,7 @@ def script(
     from HF_TOKEN and CIVITAI_API_KEY where it runs. Status 1 where something is missing that it
     cannot fetch.
     """
+    from comfywatchman.daemon.bringing import willing
     from comfywatchman.daemon.scripting import errands
     from comfywatchman.daemon.survey import resolved, survey
     from comfywatchman.report.scripts import SCRIPTS
@@ -74,7 +75,7 @@ def script(
     found = loaded(config, comfyui_root, offline=offline or None)
     place, analyses = survey(found.settings, paths, on_unread=tell_closed)
     warn_of(place)
-    listed = errands(found.settings, place, resolved(found.settings, place, analyses))
+    listed = errands(found.settings, place, resolved(willing(found.settings), place, analyses))
     text = SCRIPTS[kind](listed)
     if output is None:
         click.echo(text, nl=False)
@@ -92,7 +93,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _end(listed: Errands) -> int:
-    note(f"{len(listed.each)} models are fetched by it, {listed.size / 1e9:.2f} GB.")
+    from comfywatchman.domain.sizes import size_words
+
+    note(f"{len(listed.each)} models are fetched by it, {size_words(listed.size)}.")
     for text in listed.left_out:
         note(f"not part of it: {text}")
     return LACKING if listed.left_out else DONE

@@ -77,11 +77,12 @@ def _wants_to_ask(*, yes: bool, json_: bool) -> bool:
 
 
 def _plan(found: Loaded, paths: tuple[str, ...]) -> Report:
+    from comfywatchman.daemon.bringing import willing
     from comfywatchman.daemon.survey import resolved, survey
 
     place, analyses = survey(found.settings, paths, on_unread=tell_closed)
     warn_of(place)
-    return _report(found, place, resolved(found.settings, place, analyses))
+    return _report(found, place, resolved(willing(found.settings), place, analyses))
 
 
 def _fixed(found: Loaded, paths: tuple[str, ...], *, quiet: bool) -> Report:

@@ -6,27 +6,7 @@ import sys
 
 import click
 
-from comfywatchman.cli import (
-    analyze,
-    audit,
-    cache,
-    config,
-    demo,
-    doctor,
-    download,
-    export,
-    fix,
-    inspect,
-    inventory,
-    lock,
-    lookups,
-    run,
-    schema,
-    service,
-    status,
-    talk,
-    validate,
-)
+from comfywatchman.cli.lazily import Lazily
 from comfywatchman.cli.options import (
     INTERRUPTED,
     USAGE,
@@ -45,7 +25,39 @@ Examples:
 """
 
 
-@click.group(invoke_without_command=True, epilog=EXAMPLES, name="comfywatchman")
+COMMANDS = Lazily(
+    {
+        "run": "run:run",
+        "demo": "demo:demo",
+        "analyze": "analyze:analyze",
+        "validate": "validate:validate",
+        "fix": "fix:fix",
+        "download": "download:download",
+        "export": "export:export",
+        "lock": "lock:lock",
+        "fetch": "lock:fetch",
+        "inventory": "inventory:inventory",
+        "inspect": "inspect:inspect",
+        "status": "status:status",
+        "search": "lookups:search",
+        "explain": "lookups:explain",
+        "cache": "cache:cache",
+        "choose": "talk:choose",
+        "retry": "talk:retry",
+        "cancel": "talk:cancel",
+        "queue": "queue:queue",
+        "config": "config:config",
+        "doctor": "doctor:doctor",
+        "service": "service:service",
+        "audit": "audit:audit",
+        "notify": "notify:notify",
+        "state": "state:state",
+        "schema": "schema:schema",
+    }
+)
+
+
+@click.group(invoke_without_command=True, epilog=EXAMPLES, name="comfywatchman", commands=COMMANDS)
 @click.version_option(package_name="comfywatchman")
 @everywhere
 @click.pass_context
@@ -63,6 +75,7 @@ def _what_now(context: click.Context) -> None:
 
     @telling_errors
     def answer() -> int:
+        from comfywatchman.cli import status
         from comfywatchman.daemon.lock import owner_of
 
         found = loaded(context.obj.get("config"), context.obj.get("comfyui_root"))
@@ -72,34 +85,6 @@ def _what_now(context: click.Context) -> None:
         return status.show(found, json_=False)
 
     answer()
-
-
-for command in (
-    run.run,
-    demo.demo,
-    analyze.analyze,
-    validate.validate,
-    fix.fix,
-    download.download,
-    export.export,
-    lock.lock,
-    lock.fetch,
-    inventory.inventory,
-    inspect.inspect,
-    status.status,
-    lookups.search,
-    lookups.explain,
-    cache.cache,
-    talk.choose,
-    talk.retry,
-    talk.cancel,
-    config.config,
-    doctor.doctor,
-    service.service,
-    audit.audit,
-    schema.schema,
-):
-    commands.add_command(command)
 
 
 def main() -> None:

@@ -53,9 +53,11 @@ def run(
 
     # A reload that is asked for before we can hear it must not end us: these settings are new.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from comfywatchman.report.lean import keep_rich_out
+    from comfywatchman.report.lean import keep_guessing_out, keep_rich_out, share_methods
 
+    share_methods()
     keep_rich_out()
+    keep_guessing_out()
     from comfywatchman.daemon.run import run_daemon
 
     def read() -> Loaded:

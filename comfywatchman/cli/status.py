@@ -176,6 +176,9 @@ def show(found: Loaded, *, json_: bool) -> int:
     click.echo(f"Workflows: {counted or 'none seen yet'}.")
     live = _live(found, now)
     click.echo(f"Models: {_models(found, now, live)}.")
+    if any(now.notices.values()):
+        words = f"{now.notices['waiting']} waiting, {now.notices['dead']} given up"
+        click.echo(f"Notices: {words} (comfywatchman notify).")
     for root in live.get("roots", ()):
         if root["state"] != "online":
             say(f"  {root['state']}: {root['path']} ({root['kind']})")
@@ -185,7 +188,10 @@ def show(found: Loaded, *, json_: bool) -> int:
     if now.unverifiable:
         click.echo(f"Unverifiable: {now.unverifiable}, since nobody publishes their hashes.")
     transfers = _transfers(found, now)
+    asked = {f"{choice.folder}/{choice.name}" for choice in now.choices}
     for job in now.jobs:
+        if job.state == "failed" and job.key in asked:
+            continue  # the question below says why
         how = transfers.get(job.id) or job.cause
         say(f"  job {job.id} {job.state}: {job.kind} {job.key}" + (f": {how}" if how else ""))
     for choice in now.choices:

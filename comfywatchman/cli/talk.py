@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,13 @@ import click
 
 from comfywatchman.cli.options import (
     DONE,
+    LACKING,
     as_json,
     everywhere,
     loaded,
     note,
     print_json,
+    tell,
     telling_errors,
 )
 
@@ -42,15 +44,52 @@ Examples:
 def choose(
     config: Path | None, comfyui_root: Path | None, reference: str, candidate: int, json_: bool
 ) -> int:
-    """Answer a question. REFERENCE is folder/name as `status` shows it, CANDIDATE its number."""
+    """Answer a question. REFERENCE is folder/name as `status` shows it, or the name alone where one
+    question has it, CANDIDATE its number. Where no daemon runs, what is chosen is fetched at once.
+    """
+    from comfywatchman.daemon.lock import owner_of
     from comfywatchman.server.window import choice_id
 
     found = loaded(config, comfyui_root)
-    folder, _, name = reference.partition("/")
+    asked = _asked(found)
+    folder, name = _meant(asked, reference)
+    if (folder, name) in asked and owner_of(found.settings.state.directory) is None:
+        return _fetched(found, (folder, name), candidate, json_=json_)
     path = f"choices/{choice_id(folder, name)}"
     with _in_words_of_commands(f"question about {reference} with a candidate {candidate}"):
         answer = post(found, path, {"candidate": candidate - 1})
-    return _told(answer, f"{reference} is being fetched.", json_=json_)
+    return _told(answer, f"{folder}/{name} is being fetched.", json_=json_)
+
+
+def _asked(found: Loaded) -> list[tuple[str, str]]:
+    """Return folder and name of every question that is open."""
+    from comfywatchman.daemon.standing import standing
+
+    return [(each.folder, each.name) for each in standing(found.settings.state.directory).choices]
+
+
+def _meant(asked: Sequence[tuple[str, str]], reference: str) -> tuple[str, str]:
+    """Return folder and name of the question that *reference* names, however shortly."""
+    whole = [key for key in asked if "/".join(key) == reference]
+    short = [key for key in asked if reference in {key[1], key[1].rpartition("/")[2]}]
+    if len(whole or short) == 1:
+        return (whole or short)[0]
+    folder, _, name = reference.partition("/")
+    return folder, name
+
+
+def _fetched(found: Loaded, asked: tuple[str, str], candidate: int, *, json_: bool) -> int:
+    from comfywatchman.cli.placing import located
+    from comfywatchman.cli.progress import progress
+    from comfywatchman.daemon.bringing import bring_chosen
+
+    place = located(found)
+    with progress(quiet=json_) as observe:
+        trouble = bring_chosen(found.settings, place, asked, candidate - 1, observe)
+    if trouble is not None:
+        tell(trouble, json_=json_)
+        return LACKING
+    return _told({"placed": "/".join(asked)}, f"{'/'.join(asked)} is here.", json_=json_)
 
 
 @click.command(epilog="\b\nExample:\n  comfywatchman retry 17\n")

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import SourceUnavailable, WrongAnswer
 from comfywatchman.net.asking import Net, Reply
 from comfywatchman.net.deadline import Deadline
@@ -32,6 +33,8 @@ _SMALL = 512 * 1024
 _LIST_BYTES = 8 * 1024 * 1024
 _LISTS_BYTES = 32 * 1024 * 1024
 _OBJECT_INFO_BYTES = 128 * 1024 * 1024
+_HISTORY_BYTES = 16 * 1024 * 1024
+_RECENT = 5
 _MOST_FOLDERS = 500
 _BLOCK = 1 << 16
 
@@ -84,7 +87,7 @@ class Inquiry:
         except SourceUnavailable:
             return None
         try:
-            system = msgspec.json.decode(body, type=_Stats).system
+            system = decoder_of(_Stats).decode(body).system
         except msgspec.DecodeError as error:
             raise _wrong(self.url, "/system_stats", "no answer of ComfyUI") from error
         return Running((system.comfyui_version or "")[:100], tuple(system.argv or ())[:200])
@@ -103,9 +106,34 @@ class Inquiry:
             kept.flush()
             yield Answers(kept, folders)
 
+    def listed(self, folder: str) -> frozenset[str] | None:
+        """Return the names that it lists in a folder, with ``/``; ``None`` for no such folder.
+
+        Raises:
+            SourceUnavailable: it does not answer.
+        """
+        try:
+            with _asking(self.url, self.look_seconds) as ask:
+                names = decoder_of(list[str]).decode(
+                    ask(f"/models/{quote(folder, safe='')}", _LIST_BYTES)
+                )
+        except (WrongAnswer, msgspec.DecodeError):
+            return None
+        return frozenset(name.replace("\\", "/") for name in names)
+
+    def recent(self) -> bytes:
+        """Return what it tells about the runs that ended last.
+
+        Raises:
+            SourceUnavailable: it does not answer.
+            WrongAnswer: the answer is too large, or is none.
+        """
+        with _asking(self.url, self.probe_seconds) as ask:
+            return ask(f"/history?max_items={_RECENT}", _HISTORY_BYTES)
+
     def _lists(self, ask: _Ask) -> Iterator[tuple[str, bytes]]:
         try:
-            folders = msgspec.json.decode(ask("/models", _SMALL), type=list[str])
+            folders = decoder_of(list[str]).decode(ask("/models", _SMALL))
         except msgspec.DecodeError as error:
             raise _wrong(self.url, "/models", "no list of folders") from error
         left = _LISTS_BYTES

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from comfywatchman.comfyui.programs import application_directories, read_json
+from comfywatchman.disk.decoding import decoder_of
 
 _OLDER = "ComfyUI"
 _NEWER = "Comfy Desktop"
@@ -136,7 +137,7 @@ def _config_directories(environ: Mapping[str, str], home: Path) -> Iterator[Path
 def _installs(data: Path) -> Iterator[_Install]:
     for record in read_json(data / "installations.json", list[Raw]) or ():
         try:
-            install = msgspec.json.decode(record, type=_Install)
+            install = decoder_of(_Install).decode(record)
         except msgspec.DecodeError:
             continue  # the one in the cloud has no path
         if install.install_path:

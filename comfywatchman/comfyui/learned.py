@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import StateUnusable, Trouble
 
 FILE = "learned-loaders.json"
@@ -56,7 +57,7 @@ def read_learned(directory: Path) -> tuple[Learned, Trouble | None]:
     try:
         if file.stat().st_size > _LARGEST:
             raise ValueError("too large")  # noqa: TRY301 - the same words for all that it may be
-        kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
+        kept = decoder_of(_Kept).decode(file.read_bytes())
     except FileNotFoundError:
         return Learned(), None
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from comfywatchman.comfyui.packs import owner_and_name
+from comfywatchman.disk.decoding import decoder_of
 
 MAP = "extension-node-map.json"
 LIST = "custom-node-list.json"
@@ -180,7 +181,7 @@ def read_map(files: MapFiles) -> Iterator[MapPack]:
     ids = _ids(files)
     done: set[str] = set()
     if files.map is not None:
-        read = msgspec.json.decode(_bytes(files.map), type=dict[str, tuple[list[str], _About]])
+        read = decoder_of(dict[str, tuple[list[str], _About]]).decode(_bytes(files.map))
         for url, (names, about) in read.items():
             pack = _pack(url, names, about, ids)
             done.add(pack.repository or url)
@@ -217,10 +218,10 @@ def _ids(files: MapFiles) -> dict[str, tuple[str | None, str | None]]:
     """Return the id and title of each repository, by ``owner/name``."""
     found: dict[str, tuple[str | None, str | None]] = {}
     if files.list is not None:
-        for entry in msgspec.json.decode(_bytes(files.list), type=_List).custom_nodes:
+        for entry in decoder_of(_List).decode(_bytes(files.list)).custom_nodes:
             _note(found, entry.reference, entry.id, entry.title)
     if files.registry is not None:
-        for known in msgspec.json.decode(_bytes(files.registry), type=_Registry).nodes:
+        for known in decoder_of(_Registry).decode(_bytes(files.registry)).nodes:
             _note(found, known.repository, known.id, known.name)
     return found
 

@@ -12,6 +12,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from comfywatchman.disk.decoding import decoder_of
+
 _T = TypeVar("_T")
 
 _LARGEST = 4 * 1024 * 1024
@@ -36,7 +38,7 @@ def read_json(file: Path, kind: type[_T]) -> _T | None:
     try:
         if file.stat().st_size > _LARGEST:
             return None
-        return msgspec.json.decode(file.read_bytes(), type=kind)
+        return decoder_of(kind).decode(file.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

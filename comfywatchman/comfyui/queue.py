@@ -59,6 +59,23 @@ class Server:
             net.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Several servers, any of which may run or not."""
+
+    urls: tuple[str, ...]
+
+    def runs_prompt(self) -> bool | None:
+        """Say whether any of them runs a prompt; ``None`` where one is there and does not say."""
+        silent = False
+        for url in self.urls:
+            said = Server(url).runs_prompt()
+            if said:
+                return True
+            silent = silent or said is None
+        return None if silent else False
+
+
 def _runs(body: bytes) -> bool:
     if len(body) == MOST_BYTES:
         return True

@@ -45,6 +45,32 @@ class Analyze(Section, frozen=True):
     max_names: Annotated[
         int, Says("Places in one file that name a model.", ge=1, le=10_000_000)
     ] = 20_000
+    max_values: Annotated[
+        int,
+        Says(
+            "Values of widgets that are kept of a file of more than 8 MiB; each takes 60 bytes "
+            "and more.",
+            ge=1,
+            le=100_000_000,
+        ),
+    ] = 2_000_000
+    max_stations: Annotated[
+        int,
+        Says(
+            "Stations along links in one file, from widgets to where their values come from.",
+            ge=1,
+            le=100_000_000,
+        ),
+    ] = 200_000
+    max_answer_bytes: Annotated[
+        int,
+        Says(
+            "What may be told about one file; ten thousand models take a fourth of it.",
+            kind="size",
+            ge=1024,
+            le=GIB,
+        ),
+    ] = 8 * MIB
     max_memory: Annotated[
         int,
         Says(

@@ -18,12 +18,14 @@ from comfywatchman.config.values import (
     check_host_and_port,
     check_hours,
     check_listen,
+    check_secret_url,
     check_token,
     check_url,
     check_url_or_off,
     format_size,
     parse_size,
 )
+from comfywatchman.domain.notices import NOTICES, is_known
 from comfywatchman.domain.secrets import Secret
 
 BACKENDS = ("workflow", "hfcache", "catalog", "civitai", "huggingface", "github", "modelscope")
@@ -225,6 +227,12 @@ def _check_backend(name: str) -> str:
     return name
 
 
+def _check_event(name: str) -> str:
+    if not is_known(name):
+        raise ValueError(f"unknown event, the nearest is {nearest(name, [*NOTICES])}")
+    return name
+
+
 _CHECKS: Mapping[Kind, Callable[[str], str]] = {
     "host": check_host,
     "host-and-port": check_host_and_port,
@@ -233,12 +241,15 @@ _CHECKS: Mapping[Kind, Callable[[str], str]] = {
     "url-or-off": check_url_or_off,
     "backend": _check_backend,
     "hours": check_hours,
+    "event": _check_event,
 }
 
 
 def _checked(value: object, says: Says) -> object:
     if says.kind == "token" and isinstance(value, Secret):
         return Secret(check_token(value.reveal()))
+    if says.kind == "secret-url" and isinstance(value, Secret):
+        return Secret(check_secret_url(value.reveal()))
     check = _CHECKS.get(says.kind)
     return check(value) if check is not None and isinstance(value, str) else value
 

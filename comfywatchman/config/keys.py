@@ -24,6 +24,8 @@ Kind = Literal[
     "backend",
     "in-comfyui",
     "hours",
+    "event",
+    "secret-url",
 ]
 
 

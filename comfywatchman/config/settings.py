@@ -12,9 +12,11 @@ from typing import Annotated, Literal
 from msgspec import field
 
 from comfywatchman.config.analysis import Analyze
+from comfywatchman.config.comfyui import ComfyUI as ComfyUI  # noqa: PLC0414 - told on from here
 from comfywatchman.config.hubs import Hubs
 from comfywatchman.config.keys import Says, Section
 from comfywatchman.config.lookups import Cache, Catalog
+from comfywatchman.config.notify import Notify
 from comfywatchman.config.places import state_directory
 from comfywatchman.domain.secrets import Secret
 
@@ -25,12 +27,6 @@ GIB = 1024**3
 class ModelDirectory(Section, frozen=True):
     type: Annotated[str, Says("A folder name of ComfyUI or a word for one: lora, loras, …")]
     path: Annotated[Path, Says("The directory, relative to comfyui_root or absolute.")]
-
-
-class Webhook(Section, frozen=True):
-    url: Annotated[Secret, Says("Where to post; shown as ***, since such addresses are secrets.")]
-    events: Annotated[tuple[str, ...], Says("Names of events; empty means all.")] = ()
-    secret_file: Annotated[Path | None, Says("File with the key that signs the posts.")] = None
 
 
 class Watch(Section, frozen=True):
@@ -225,6 +221,21 @@ class Http(Section, frozen=True):
             example="~/.config/comfywatchman/http-token",
         ),
     ] = None
+    names: Annotated[
+        tuple[str, ...],
+        Says(
+            "Names that requests may come under besides addresses: what other machines and "
+            "containers call this one.",
+            kind="host",
+        ),
+    ] = ()
+    open: Annotated[
+        tuple[Literal["/metrics", "/healthz", "/readyz"], ...],
+        Says(
+            "What needs no token where the server listens on more than loopback: "
+            "/metrics, /healthz, /readyz."
+        ),
+    ] = ()
 
 
 class Log(Section, frozen=True):
@@ -244,84 +255,6 @@ class Log(Section, frozen=True):
             example="~/.local/state/comfywatchman/comfywatchman.log",
         ),
     ] = None
-
-
-class ComfyUI(Section, frozen=True):
-    """The installation, and a server running on it."""
-
-    url: Annotated[
-        str,
-        Says(
-            'Where the server listens. It is asked for its node types and models; "" for never.',
-            kind="url-or-off",
-        ),
-    ] = "http://127.0.0.1:8188"
-    probe_seconds: Annotated[
-        float,
-        Says("How often the daemon looks whether the server is there.", ge=0.2, le=86400),
-    ] = 30
-    node_map: Annotated[
-        Path | None,
-        Says(
-            "ComfyUI-Manager's extension-node-map.json, which tells what pack a node type is from, "
-            "or the directory with it and its custom-node-list.json.",
-            shown="looked for where ComfyUI-Manager keeps it",
-            example="/path/to/extension-node-map.json",
-        ),
-    ] = None
-    verify_placement: Annotated[
-        bool, Says("Ask a running server whether it lists a placed model.", planned=True)
-    ] = True
-    refresh: Annotated[
-        bool, Says("Have open editors reload their lists after a model was placed.", planned=True)
-    ] = True
-    extra_model_paths: Annotated[
-        tuple[Path, ...],
-        Says(
-            "Files given to ComfyUI as --extra-model-paths-config, besides the "
-            "extra_model_paths.yaml beside its main.py.",
-            kind="in-comfyui",
-        ),
-    ] = ()
-    base_directory: Annotated[
-        Path | None,
-        Says(
-            "What ComfyUI is given as --base-directory.",
-            shown="comfyui_root",
-            kind="in-comfyui",
-            example="/data/comfyui",
-        ),
-    ] = None
-    models_directory: Annotated[
-        Path | None,
-        Says(
-            "What ComfyUI is given as --models-directory.",
-            kind="in-comfyui",
-            shown="`models` in the base directory",
-            example="/data/models",
-        ),
-    ] = None
-    output_directory: Annotated[
-        Path | None,
-        Says(
-            "What ComfyUI is given as --output-directory.",
-            kind="in-comfyui",
-            shown="`output` in the base directory",
-            example="/data/output",
-        ),
-    ] = None
-
-
-class Notify(Section, frozen=True):
-    """Who is told."""
-
-    webhooks: Annotated[
-        tuple[Webhook, ...], Says("Tables of url, events and secret_file.", planned=True)
-    ] = ()
-    urls: Annotated[
-        tuple[Secret, ...],
-        Says("Addresses of chat and mail services; shown as ***.", planned=True),
-    ] = ()
 
 
 class State(Section, frozen=True):

@@ -91,6 +91,22 @@ def check_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def check_secret_url(text: str) -> str:
+    """Return *text* if it is an http(s) address; path and query may be secrets.
+
+    Raises:
+        ValueError: it is not; the message does not repeat it.
+    """
+    parts = _split(text)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the address holds a user name or password, which does not belong there")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected an address that begins with http:// or https://")
+    if not text.isprintable() or " " in text or "\\" in text or parts.fragment:
+        raise ValueError("expected an address without blanks, backslashes and #")
+    return text
+
+
 def check_url_or_off(text: str) -> str:
     """As `check_url`; the empty text means that nobody is asked."""
     return check_url(text) if text.strip() else ""

@@ -21,7 +21,8 @@ TOLD_WITHIN_SECONDS = 10.0
 """After that a notification of a file has been heard and dealt with, if there was one."""
 
 STORED_AT_ONCE = 200
-NOTED_AT_ONCE = 5000
+NOTED_AT_ONCE = 1000
+"""5,000 took 7 MB that were not given back, and saved 0.2 s for 100,000 files."""
 
 
 @dataclass(slots=True)

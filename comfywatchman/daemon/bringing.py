@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.once import take_stock
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.tally import NoTally
-from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.errors import NothingFound, Trouble
 from comfywatchman.domain.jobs import FetchModel
-from comfywatchman.domain.messages import Event
+from comfywatchman.domain.messages import Event, ReferenceResolved
 from comfywatchman.report.audit import AuditLog
-from comfywatchman.state import jobs
+from comfywatchman.state import choices, jobs
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
@@ -56,6 +56,66 @@ def bring(
         StateLocked: a daemon or another command owns the state.
     """
     each = {job.key: job for job in reversed(wanted)}
+    with _at_work(settings, place, role, others) as (engine, news):
+        if stock:
+            take_stock(engine, place)
+        engine.desk.submit(list(reversed(each.values())), urgent=True)
+        rows = _ended(engine, each, news, observe)
+    # What a worker stores it tells a moment later: by now all of them have stopped.
+    _hand_on(news, observe, wait=False)
+    return {key: _why(row) for key, row in rows.items()}
+
+
+def bring_chosen(
+    settings: Settings,
+    place: Place,
+    asked: tuple[str, str],
+    candidate: int,
+    observe: Callable[[Event], None],
+) -> Trouble | None:
+    """Answer a question that an earlier command was left with, and fetch what is chosen.
+
+    Args:
+        settings: in force.
+        place: where everything lies.
+        asked: folder and name of the question.
+        candidate: counted from 0.
+        observe: as for `bring`.
+
+    Raises:
+        NothingFound: there is no such question, or no such candidate.
+        StateLocked: a daemon or another command owns the state.
+    """
+    folder, name = asked
+    with _at_work(settings, place, "choose", NOBODY) as (engine, news):
+        choice = engine.reader.read(lambda c: choices.choice(c, folder, name))
+        if choice is None or not 0 <= candidate < len(choice.candidates):
+            raise NothingFound(
+                f"There is no question about {folder}/{name} with a candidate {candidate + 1}.",
+                remedy="`comfywatchman fix` and `comfywatchman status` show those there are.",
+            )
+        chosen = choice.candidates[candidate]
+        job = FetchModel(choice.folder, choice.name, (chosen,), chosen=True)
+        engine.desk.store([ReferenceResolved(job.folder, job.name, job.sources, chosen=True)])
+        engine.desk.submit([job], urgent=True)
+        rows = _ended(engine, {job.key: job}, news, observe)
+    _hand_on(news, observe, wait=False)
+    return _why(rows[job.key])
+
+
+def willing(settings: Settings) -> Settings:
+    """Return settings under which a person's own word is enough: ``auto`` is about the rest."""
+    if settings.download.auto not in {"ask", "off"}:
+        return settings
+    download = msgspec.structs.replace(settings.download, auto="exact")
+    return msgspec.structs.replace(settings, download=download)
+
+
+@contextmanager
+def _at_work(
+    settings: Settings, place: Place, role: str, others: Others
+) -> Iterator[tuple[Engine, SimpleQueue[Event]]]:
+    """Own the state, and have workers that wait to be started; they stop in the end."""
     news: SimpleQueue[Event] = SimpleQueue()
     with ExitStack() as stack:
         stack.enter_context(owning(place.state_directory, role))
@@ -64,7 +124,7 @@ def bring(
             news.put,
         ]
         engine = Engine.build(
-            _willing(settings),
+            settings,
             place,
             readers,
             os.environ,
@@ -74,28 +134,26 @@ def bring(
             others=others,
         )
         stack.callback(engine.stop)
-        if stock:
-            take_stock(engine, place)
-        engine.desk.submit(list(reversed(each.values())), urgent=True)
-        engine.start()
-        rows = _rows(engine, each)
-        while any(row is not None and row.state in _OPEN for row in rows.values()):
-            _hand_on(news, observe)
-            rows = _rows(engine, each)
-    # What a worker stores it tells a moment later: by now all of them have stopped.
-    _hand_on(news, observe, wait=False)
-    return {
-        key: None if row is None or row.state == jobs.DONE else row.trouble
-        for key, row in rows.items()
-    }
+        yield engine, news
 
 
-def _willing(settings: Settings) -> Settings:
-    """Return settings under which a person's own word is enough: ``auto`` is about the rest."""
-    if settings.download.auto != "off":
-        return settings
-    download = msgspec.structs.replace(settings.download, auto="ask")
-    return msgspec.structs.replace(settings, download=download)
+def _ended(
+    engine: Engine,
+    wanted: Mapping[str, FetchModel],
+    news: SimpleQueue[Event],
+    observe: Callable[[Event], None],
+) -> dict[str, jobs.JobRow | None]:
+    """Start the workers, and wait until nothing of what is *wanted* is open."""
+    engine.start()
+    rows = _rows(engine, wanted)
+    while any(row is not None and row.state in _OPEN for row in rows.values()):
+        _hand_on(news, observe)
+        rows = _rows(engine, wanted)
+    return rows
+
+
+def _why(row: jobs.JobRow | None) -> Trouble | None:
+    return None if row is None or row.state == jobs.DONE else row.trouble
 
 
 def _rows(engine: Engine, wanted: Mapping[str, FetchModel]) -> dict[str, jobs.JobRow | None]:

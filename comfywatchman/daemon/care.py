@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import WatchmanError
-from comfywatchman.domain.files import Folders, Reading
-from comfywatchman.domain.messages import Event
+from comfywatchman.domain.files import Folders, Reading, Unread
+from comfywatchman.domain.messages import Event, ModelFound
 from comfywatchman.pipeline.verifying import Outcome, Verdict, verdict
 from comfywatchman.report.redaction import redacted
 from comfywatchman.resolve.catalog import Catalog
@@ -32,7 +32,7 @@ class Taker:
     reader: Reader
     folders: Folders
 
-    def take(self, readings: Sequence[tuple[Path, Reading]]) -> Counter[Outcome | str]:
+    def take(self, readings: Sequence[tuple[Path, Reading | Unread]]) -> Counter[Outcome | str]:
         """Store readings of files that are ours and still as they were read; count the outcomes."""
         counted: Counter[Outcome | str] = Counter()
         events: list[Event] = []
@@ -41,13 +41,25 @@ class Taker:
             if not self._holds(path, reading):
                 counted["refused"] += 1
                 continue
+            if isinstance(reading, Unread):
+                counted["unreadable"] += 1
+                events += self._unread(path, reading)
+                continue
             found = judge(self.reader, restoring, path, reading)
             events += found.events
             counted[found.outcome] += 1
         self.desk.store(events)
         return counted
 
-    def _holds(self, path: Path, reading: Reading) -> bool:
+    def _unread(self, path: Path, unread: Unread) -> list[Event]:
+        """Note at the row of *path* why it could not be read; one without a row gets one."""
+        tried = [(path, unread.stamp, unread.trouble)]
+        self.desk.keeper.write(lambda c: hashes.unreadable(c, tried))
+        if self.reader.read(lambda c: hashes.known(c, path)) is not None:
+            return []
+        return [ModelFound(path, unread.stamp.size, True, unread.stamp, unread.trouble)]
+
+    def _holds(self, path: Path, reading: Reading | Unread) -> bool:
         below = any(root in path.parents for root in self.folders.roots())
         if not below or ".." in path.parts:
             return False

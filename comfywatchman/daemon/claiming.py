@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Beat = Callable[[], None]
 """Called for each directory, so that somebody can see that it goes on, or stop it."""
 
+Answers = Callable[[Path], bool]
+"""Whether what a directory lies on answers; else nobody goes there."""
+
 _MANAGER = "ComfyUI-LoRA-Manager"
 _ABOVE = 3
 """How many directories above a root of models may be that of stable-diffusion-webui."""
@@ -41,16 +44,31 @@ class Gathered:
     unreadable: tuple[tuple[Path, Trouble], ...]
 
 
-def gather(place: Place, keeper: Keeper, reader: Reader, beat: Beat = lambda: None) -> Gathered:
+def gather(
+    place: Place,
+    keeper: Keeper,
+    reader: Reader,
+    beat: Beat = lambda: None,
+    answers: Answers = lambda _directory: True,
+) -> Gathered:
     """Read every cache there is and store what it says of files that are known."""
-    found = _stored(_everything(place, reader, beat), keeper)
+    found = _stored(_everything(place, reader, beat, answers), keeper)
     keeper.write(claims.forget_gone)
     return found
 
 
-def gather_of(wanted: Wanted, place: Place, keeper: Keeper, reader: Reader, beat: Beat) -> Gathered:
+def gather_of(
+    wanted: Wanted,
+    place: Place,
+    keeper: Keeper,
+    reader: Reader,
+    beat: Beat,
+    *,
+    answers: Answers = lambda _directory: True,
+) -> Gathered:
     """Read every cache there is and store what it says of the *wanted* files that are known."""
-    return _stored(_something(wanted, place, reader, beat), keeper)
+    here = {directory: stems for directory, stems in wanted.items() if answers(directory)}
+    return _stored(_something(here, place, reader, beat), keeper)
 
 
 def _stored(every: Iterable[Said | Unreadable], keeper: Keeper) -> Gathered:
@@ -76,11 +94,14 @@ def _stored(every: Iterable[Said | Unreadable], keeper: Keeper) -> Gathered:
     return Gathered(count, tuple(troubles))
 
 
-def _everything(place: Place, reader: Reader, beat: Beat) -> Iterator[Said | Unreadable]:
+def _everything(
+    place: Place, reader: Reader, beat: Beat, answers: Answers
+) -> Iterator[Said | Unreadable]:
     """Go through the inventory by directories: all of it at once takes 100 MB where it is large."""
     for directory in map(os.fsdecode, reader.read(models.directories)):
         beat()
-        yield from _beside(Path(directory), _known_in(reader, Path(directory)))
+        if answers(Path(directory)):
+            yield from _beside(Path(directory), _known_in(reader, Path(directory)))
     shelf = shelf_of(place, {})
     if any_cache(shelf):
         known = {file.path: file.stamp for file in reader.read(models.every)}

@@ -45,9 +45,14 @@ def contents(
     with reader.connect() as connection:
         others = [path for path in workflows.paths(connection) if path not in done]
         for path in others:
-            analysis = workflows.one(connection, path)
+            analysis = None if went(path) else workflows.one(connection, path)
             if analysis is not None:
                 yield path, analysis.content
+
+
+def went(path: Path) -> bool:
+    """Say whether a file that was in a directory is in it no more; its drive may be elsewhere."""
+    return path.parent.is_dir() and not path.exists()
 
 
 def _content(path: Path, reader: Reader | None, parser: Parser) -> WorkflowContent | Trouble:

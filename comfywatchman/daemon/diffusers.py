@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.disk.errors import reading_failed
 from comfywatchman.disk.files import open_regular
 from comfywatchman.domain.errors import FileUnreadable
@@ -146,7 +147,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         os.close(descriptor)
     try:
         # Cut short where it is longer than any: then it is no JSON any more.
-        return msgspec.json.decode(data[:_LARGEST], type=dict[str, Any])
+        return decoder_of(dict[str, Any]).decode(data[:_LARGEST])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FileUnreadable(
             f"{path} is no description of a model ({str(error)[:100]}).",

@@ -23,7 +23,7 @@ from comfywatchman.domain.errors import (
     Trouble,
     WatchmanError,
 )
-from comfywatchman.domain.files import Digests, Reading
+from comfywatchman.domain.files import Digests, Reading, Stamp
 from comfywatchman.inventory import Changed, Wanted, is_lora, read_model
 from comfywatchman.inventory.duplicates import Copy, Group, alike, copies_of, groups
 from comfywatchman.pipeline.trust import judged
@@ -128,10 +128,17 @@ class Duplicates:
             Interrupted: the stop event was set; what was linked stays linked.
         """
         for group in found:
-            for kept, copy in group.linkable:
-                for path in copy.names:
-                    on_begin(path, 2 * group.size)
-                    yield self._linked(kept.path, path, how, audit, on_block)
+            done: list[Linked] = []
+            try:
+                for kept, copy in group.linkable:
+                    for path in copy.names:
+                        on_begin(path, 2 * group.size)
+                        name = self._linked(kept.path, path, how, audit, on_block)
+                        if name.linked is not None:
+                            done.append(name.linked)
+                        yield name
+            finally:
+                self._noted(group, done)
 
     def _linked(
         self, kept: Path, path: Path, how: How, audit: AuditLog, on_block: Block
@@ -153,18 +160,30 @@ class Duplicates:
             f"to {source}; mode {was.mode:o} -> {now.mode:o}, owner {was.owner}:{was.group}, "
             f"mtime_ns {was.mtime_ns} -> {now.mtime_ns}",
         )
-        self._noted(linked)
         return LinkedName(path, source, linked)
 
-    def _noted(self, linked: Linked) -> None:
-        """Keep the hash under the new stamps, so that neither file is read once more for it."""
+    def _noted(self, group: Group, done: Sequence[Linked]) -> None:
+        """Keep the hash under the new stamps, so that no name is read once more for it.
+
+        Each further hard link changes the stamp under which all names of the file are known.
+        """
+        last = {_inode(linked.kept_stamp): linked for linked in done}
+        now = {inode: linked.kept_stamp for inode, linked in last.items()}
+        now |= {_inode(each.stamp): each.stamp for each in done if _inode(each.stamp) not in now}
+        for linked in last.values():
+            for path in {*_paths_of(group, linked.kept), linked.kept}:
+                self._note(path, linked.kept_stamp, linked)
+        for linked in done:
+            for path in {*_paths_of(group, linked.path), linked.path}:
+                self._note(path, now[_inode(linked.stamp)], linked)
+
+    def _note(self, path: Path, stamp: Stamp, linked: Linked) -> None:
         digests = self._digests(linked.kept, linked.measured.sha256)
-        for path, stamp in ((linked.path, linked.stamp), (linked.kept, linked.kept_stamp)):
-            reading = Reading(stamp, linked.measured, time.time_ns(), digests)
-            # The link itself has just changed ctime; whoever writes changes mtime as well.
-            plain = replace(reading, stamp=replace(stamp, ctime_ns=stamp.mtime_ns))
-            racy = judged(plain, self.devices.of(stamp.device, path)).racy
-            self.ledger.keep(path, replace(reading, racy=racy))
+        reading = Reading(stamp, linked.measured, time.time_ns(), digests)
+        # The link itself has just changed ctime; whoever writes changes mtime as well.
+        plain = replace(reading, stamp=replace(stamp, ctime_ns=stamp.mtime_ns))
+        racy = judged(plain, self.devices.of(stamp.device, path)).racy
+        self.ledger.keep(path, replace(reading, racy=racy))
 
     def _digests(self, path: Path, sha256: str) -> Digests:
         """Return what else is known of these bytes."""
@@ -189,6 +208,18 @@ class Duplicates:
                 else:
                     kept.append(left)
         return kept
+
+
+def _inode(stamp: Stamp) -> tuple[int, int]:
+    return stamp.device, stamp.inode
+
+
+def _paths_of(group: Group, path: Path) -> Sequence[Path]:
+    """Return every path that led to the copy of which *path* is one: links to it lead to it still.
+
+    Whoever takes a reading in looks whether it is still of what lies there.
+    """
+    return next((copy.paths for copy in group.copies if path in copy.paths), ())
 
 
 def _hash_of(file: Stocked) -> str | None:

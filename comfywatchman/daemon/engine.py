@@ -42,6 +42,7 @@ from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.resolving import Resolver
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.state import jobs, store
+from comfywatchman.state.mending import mend
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
@@ -112,6 +113,7 @@ class Engine:
         lessons, broken = first_lessons(settings)
         parser = parser_for(settings, lessons.lines)
         with ExitStack() as undo:
+            mended = mend(place.state_directory) if lasting else None
             keeper = store.open_keeper(place.state_directory)
             keeper.on_error = tally.count_database_error
             undo.callback(keeper.close)
@@ -141,6 +143,8 @@ class Engine:
                 rules=traffic.rules,
                 workers={"fetch": settings.download.concurrency},
             )
+            if mended is not None:
+                desk.tell(ErrorMet(mended.trouble(), place.state_directory))
             if broken is not None:
                 desk.tell(ErrorMet(broken, place.state_directory))
             engine = cls(
@@ -203,7 +207,7 @@ class Engine:
         audit = AuditLog(self.place.state_directory)
         if lasting:
             days = settings.download.quarantine_days
-            self.tidying = Tidying(days, folders, self.reader, audit)
+            self.tidying = Tidying(days, folders, self.reader, audit, answers=self.reach.answers)
         for number in range(settings.download.concurrency):
             means = Means(
                 handlers_for(settings, Net(policy), shared, others),
@@ -223,13 +227,14 @@ class Engine:
                 self.reach,
                 self.traffic.halts,
                 self.traffic.in_the_way,
+                on_request=download,
             )
             rest = self.tidying if number == 0 else None
             self._add(f"fetch-{number + 1}", "fetch", fetcher.step, when_idle=rest)
         manner = manner_for(settings)
         if manner is not None and lasting:
             self.measuring = Measuring(
-                self.desk, self.reader, folders, self.stop_event, tally, manner
+                self.desk, self.reader, folders, self.stop_event, tally, manner, self.reach
             )
 
     def _add(
@@ -270,7 +275,8 @@ class Engine:
             for _ in range(len(self.workers) + 1):
                 self.desk.ring(kind)
         for thread in (*self.workers, *self._threads):
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.ident is not None:  # where something failed before, none was started
+                thread.join(max(0.0, deadline - time.monotonic()))
         self.parser.close()
         self.answers.close()
         self.keeper.close()

@@ -16,6 +16,7 @@ from comfywatchman.daemon.survey import gathered, survey
 from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import LoginNeeded, Trouble, WatchmanError
 from comfywatchman.domain.files import MODEL_SUFFIXES, ShortHash
+from comfywatchman.domain.references import Hint
 from comfywatchman.pipeline.resolving import still_serves
 from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.redaction import redacted
@@ -47,7 +48,7 @@ class QuestionRow(Struct, frozen=True, kw_only=True):
     method: str
     url: str
     how: str
-    """asked, known (answered before), failed, or not-asked (offline)."""
+    """asked, known (answered before), failed, or not-asked (offline, or left alone for now)."""
     status: int | None = None
 
 
@@ -148,10 +149,12 @@ def explain(settings: Settings, path: str, reference: str | None) -> Explanation
         for analysis in analyses:
             stored = _stored(settings, analysis)
             wanted = gathered([analysis])
-            answers = _answers(settings, wanted)
+            answers, questions = _answers(settings, wanted), _questions(settings)
             for finding, told in zip(analysis.findings, stored.findings, strict=True):
                 if reference is None or _is_meant(finding, reference):
-                    explained = _Explained(looking, trace, analysis, place, told, answers)
+                    explained = _Explained(
+                        looking, trace, analysis, place, told, answers, questions
+                    )
                     key = (finding.reference.folder or "", finding.reference.name)
                     want = wanted.get(key) if finding in analysis.fetchable else None
                     rows.append(explained.row(finding, want))
@@ -187,6 +190,29 @@ def _answers(
     return {key: answer for key, answer in found.items() if answer is not None}
 
 
+def _questions(settings: Settings) -> dict[tuple[str, str], tuple[Candidate, ...]]:
+    """Return the candidates of the questions that wait for a person, as they are numbered."""
+    reader = store.open_reader(settings.state.directory)
+    if reader is None:
+        return {}
+    try:
+        asked = reader.read(choices.open_choices)
+    finally:
+        reader.close()
+    return {(each.folder, each.name): each.candidates for each in asked}
+
+
+def _as_asked(offers: Sequence[Candidate], asked: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return *offers* in the order in which `choose` numbers them; what is new comes last."""
+    now = {offer.url: offer for offer in offers}
+    first = [
+        replace(now.get(each.url, each), trouble=each.trouble or now.get(each.url, each).trouble)
+        for each in asked
+    ]
+    known = {each.url for each in first}
+    return (*first, *(offer for offer in offers if offer.url not in known))
+
+
 def _is_meant(finding: Finding, text: str) -> bool:
     reference = finding.reference
     names = {reference.name, reference.name.rpartition("/")[2]}
@@ -203,6 +229,8 @@ class _Explained:
     """With what the daemon came to."""
     answers: Mapping[tuple[str, str], Candidate]
     """What a person chose, by folder and name."""
+    questions: Mapping[tuple[str, str], tuple[Candidate, ...]]
+    """What waits for a person's choice."""
 
     def row(self, finding: Finding, wanted: Wanted | None) -> ExplainedRow:
         steps = [self._disk(finding), *self._daemon()]
@@ -213,6 +241,9 @@ class _Explained:
             resolution = self.looking.chosen(wanted, answer)
             offers, why = resolution.candidates, resolution.why
             chosen = resolution.chosen[0].url if resolution.chosen else None
+            asked_about = self.questions.get((wanted.folder, wanted.name))
+            if chosen is None and asked_about is not None:
+                offers = _as_asked(offers, asked_about)
             answer_before = self.answers.get((wanted.folder, wanted.name))
             if answer_before is not None and still_serves(answer_before, wanted):
                 chosen, why = answer_before.url, None
@@ -223,7 +254,8 @@ class _Explained:
             steps += _left_out(self.looking.backends, {step.where for step in asked})
         at = self.analysis.findings.index(finding)
         best = tuple(offer for offer in offers if chosen in {None, offer.url})
-        shown = replace(finding, candidates=best, trouble=why)
+        hint = self.told.hint if _was_removed(self.told) else finding.hint
+        shown = replace(finding, candidates=best, trouble=why, hint=hint)
         findings = (*self.analysis.findings[:at], shown, *self.analysis.findings[at + 1 :])
         workflow = workflow_row(replace(self.analysis, findings=findings), True)
         reference = workflow.references[at]
@@ -289,6 +321,12 @@ class _Explained:
         if self.told.trouble is not None and self.told.lacking:
             detail = self.told.trouble.cause
             yield StepRow(where="daemon", result="told", detail=detail, error=self.told.trouble)
+        elif self.told.hint is not None and _was_removed(self.told):
+            yield StepRow(where="daemon", result="told", detail=self.told.hint.cause)
+
+
+def _was_removed(finding: Finding) -> bool:
+    return finding.hint is not None and finding.hint.code == Hint.TAKEN_AWAY
 
 
 def _left_out(backends: Sequence[SearchBackend], asked: set[str]) -> Iterator[StepRow]:

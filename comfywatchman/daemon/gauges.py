@@ -14,7 +14,7 @@ from comfywatchman.disk.files import free_bytes
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.inventory import lists
 from comfywatchman.report.metrics import Sources
-from comfywatchman.state import choices, jobs, models, placed, store, workflows
+from comfywatchman.state import choices, deliveries, jobs, models, placed, store, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.serving import Running
@@ -131,6 +131,9 @@ class Gauges(Sources):
 
     def choices_waiting(self) -> int:
         return len(self._running.engine.reader.read(choices.open_choices))
+
+    def notices(self) -> Mapping[str, int]:
+        return self._running.engine.reader.read(deliveries.counts)
 
     def db_bytes(self) -> Mapping[str, int]:
         path = store.database_path(self._running.place.state_directory)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from comfywatchman.domain.errors import Trouble
+from comfywatchman.domain.files import MODEL_SUFFIXES
 from comfywatchman.domain.messages import Event, ModelFound, ModelMoved, ModelPlaced
 from comfywatchman.inventory.claims import spoken_of
 
@@ -20,6 +22,10 @@ _SHARE = 10.0
 """After a look nothing is looked at for so many times as long as it took."""
 _MANY = 200
 """Of a directory with more of them than this all are read: a first start finds everything."""
+_MOST = 5000
+_MOST_DIRECTORIES = 500
+"""With more of them, in so many directories, those of the whole library are read: they are not
+kept in memory by the hundred thousand."""
 
 Wanted: TypeAlias = Mapping[Path, Container[str] | None]
 """Stems of models by their directory; ``None`` for all that lie there."""
@@ -31,8 +37,11 @@ class Hearsay:
 
     ring: Callable[[], None] = lambda: None
     """Called when there is the first news since they were taken."""
-    _news: SimpleQueue[Path] = field(default_factory=SimpleQueue)
-    _waiting: dict[Path, set[str] | None] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _waiting: dict[str, set[str] | None] = field(default_factory=dict)
+    _count: int = 0
+    """How many stems are among these."""
+    _too_many: bool = False
     _rung: bool = False
     _rest: float = QUIET_SECONDS
     _due: float = 0.0
@@ -45,10 +54,13 @@ class Hearsay:
 
     def note(self, path: Path) -> None:
         """Have the claims about a model read, or about those that a side-car speaks of."""
-        self._news.put(path)
-        if not self._rung:
-            self._rung = True
-            self._due = time.monotonic() + self._rest
+        with self._lock:
+            if not self._too_many:
+                self._add(path)
+            first, self._rung = not self._rung, True
+            if first:
+                self._due = time.monotonic() + self._rest
+        if first:
             self.ring()
 
     @property
@@ -56,36 +68,33 @@ class Hearsay:
         """Seconds until the claims should be read; ``None`` while there are no news."""
         return max(0.0, self._due - time.monotonic()) if self._rung else None
 
-    def absorb(self) -> None:
-        """Gather what came, as it takes less memory; called now and then by who takes."""
-        try:
-            while True:
-                self._add(self._news.get_nowait())
-        except Empty:
-            return
-
     def _add(self, path: Path) -> None:
-        spoken = spoken_of(path.name)
-        stems = self._waiting.setdefault(path.parent, set())
+        directory, name = os.path.split(path)
+        stems = self._waiting.setdefault(directory, set())
         if stems is not None:
-            stems.add(path.stem if spoken is None else spoken)
+            before = len(stems)
+            stems.add(spoken_of(name) or Path(name).stem)
+            self._count += len(stems) - before
             if len(stems) > _MANY:
-                self._waiting[path.parent] = None
+                self._count -= len(stems)
+                self._waiting[directory] = None
+        if self._count > _MOST or len(self._waiting) > _MOST_DIRECTORIES:
+            self._waiting, self._count, self._too_many = {}, 0, True
 
-    def take(self) -> Wanted:
-        """Return of which models there may be claims."""
-        # Before it is emptied: what comes from now on rings again.
-        self._rung = False
-        self.absorb()
-        found, self._waiting = self._waiting, {}
-        return found
+    def take(self) -> Wanted | None:
+        """Return of which models there may be claims; ``None`` where these are too many to say."""
+        with self._lock:
+            found, self._waiting, self._count = self._waiting, {}, 0
+            too_many, self._too_many = self._too_many, False
+            self._rung = False
+        return None if too_many else {Path(where): stems for where, stems in found.items()}
 
     def took(self, seconds: float) -> None:
         """Note how long the look took, since a large cache is not read all the time."""
         self._rest = min(_LONGEST_REST, max(QUIET_SECONDS, seconds * _SHARE))
 
     def unreadable(
-        self, found: Iterable[tuple[Path, Trouble]], wanted: Wanted
+        self, found: Iterable[tuple[Path, Trouble]], wanted: Wanted | None
     ) -> list[tuple[Path, Trouble]]:
         """Return what is to be told; a side-car of a *wanted* model is read a second time first.
 
@@ -104,6 +113,8 @@ class Hearsay:
         return told
 
 
-def _is_among(path: Path, wanted: Wanted) -> bool:
+def _is_among(path: Path, wanted: Wanted | None) -> bool:
+    if wanted is None:
+        return path.suffix.lower() in MODEL_SUFFIXES
     stems = wanted.get(path.parent, ())
     return stems is None or path.stem in stems

@@ -11,7 +11,7 @@ from pathlib import Path
 from comfywatchman.daemon.care import Taker
 from comfywatchman.daemon.lock import owner_of, owning
 from comfywatchman.domain.errors import SourceUnavailable, StateLocked, WatchmanError
-from comfywatchman.domain.files import Folders, Reading
+from comfywatchman.domain.files import Folders, Reading, Unread
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.state import store
 from comfywatchman.state.keeper import Reader
@@ -19,7 +19,7 @@ from comfywatchman.state.keeper import Reader
 FLUSH_SECONDS = 5.0
 FLUSH_FILES = 200
 
-Hand = Callable[[Sequence[tuple[Path, Reading]]], None]
+Hand = Callable[[Sequence[tuple[Path, Reading | Unread]]], None]
 """Hands readings to the running daemon."""
 
 
@@ -37,10 +37,10 @@ class Ledger:
     """Readings that nobody took."""
     why: WatchmanError | None = None
     """The reason for the last of them."""
-    _waiting: list[tuple[Path, Reading]] = field(default_factory=list)
+    _waiting: list[tuple[Path, Reading | Unread]] = field(default_factory=list)
     _flushed_at: float = field(default_factory=time.monotonic)
 
-    def keep(self, path: Path, reading: Reading) -> None:
+    def keep(self, path: Path, reading: Reading | Unread) -> None:
         """Write *reading* down, soon."""
         self._waiting.append((path, reading))
         late = time.monotonic() - self._flushed_at >= FLUSH_SECONDS
@@ -59,7 +59,7 @@ class Ledger:
             self.unkept += len(waiting)
             self.why = error
 
-    def _write(self, waiting: Sequence[tuple[Path, Reading]]) -> None:
+    def _write(self, waiting: Sequence[tuple[Path, Reading | Unread]]) -> None:
         try:
             with owning(self.state_directory, "inventory"):
                 self._store(waiting)
@@ -69,7 +69,7 @@ class Ledger:
                 raise SourceUnavailable(locked.cause, remedy=locked.remedy) from locked
             self.hand_over(waiting)
 
-    def _store(self, waiting: Sequence[tuple[Path, Reading]]) -> None:
+    def _store(self, waiting: Sequence[tuple[Path, Reading | Unread]]) -> None:
         with (
             closing(store.open_keeper(self.state_directory)) as keeper,
             closing(_reader(self.state_directory)) as reader,

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import DiskFailed, StateLocked
 
 LOCK = "daemon.lock"
@@ -103,7 +104,7 @@ def owner_of(directory: Path) -> Owner | None:
 
 def _owner(directory: Path) -> Owner | None:
     try:
-        return msgspec.json.decode((directory / OWNER).read_bytes(), type=Owner)
+        return decoder_of(Owner).decode((directory / OWNER).read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
 

@@ -22,6 +22,7 @@ from comfywatchman.domain.messages import Event, InventoryProgressed, ModelFound
 from comfywatchman.inventory import Changed
 from comfywatchman.inventory.speed import Speed
 from comfywatchman.pipeline.desk import Desk
+from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.record import INDEX
 from comfywatchman.pipeline.trust import judged
 from comfywatchman.state import hashes
@@ -64,6 +65,7 @@ class Measuring:
     stop: threading.Event
     tally: Tally
     manner: Manner = field(default_factory=Manner)
+    reach: Reach = field(default_factory=Reach)
     heartbeat: float = field(default_factory=time.time)
     turns: Turns = field(init=False)
     _brakes: Brakes = field(init=False)
@@ -255,7 +257,8 @@ class Measuring:
         first = self._readers + 1
         self._readers += readers
         names = tuple(f"measure-{number}" for number in range(first, first + readers))
-        return Lane(names, self.desk.bells[INDEX].put, self._brakes, self.stop)
+        put, expect = self.desk.bells[INDEX].put, self.reach.expect
+        return Lane(names, put, self._brakes, self.stop, expect)
 
     def _watchers(self) -> list[Neighbors | Yielding]:
         return [self._neighbors] if self._yielding is None else [self._neighbors, self._yielding]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,6 +22,8 @@ from comfywatchman.comfyui.node_map import find_map
 from comfywatchman.comfyui.places import is_code
 from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.lessons import Lessons
+from comfywatchman.daemon.parts import servers_of
+from comfywatchman.daemon.server_says import Heard
 from comfywatchman.daemon.watching import Stop
 from comfywatchman.disk.errors import writing_failed
 from comfywatchman.domain.errors import WatchmanError
@@ -36,7 +38,7 @@ from comfywatchman.domain.messages import (
     WorkflowAnalyzed,
 )
 from comfywatchman.pipeline.node_types import Bookkeeping
-from comfywatchman.state import node_types
+from comfywatchman.state import node_types, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
@@ -100,7 +102,12 @@ class Nodes:
     """When something changed that it might tell otherwise."""
     _whole_at: float = -math.inf
     _taught: _Taught = field(default_factory=_Taught)
+    _heard: tuple[Heard, ...] = ()
+    """The servers, that of the settings first; those who place models tell them of it."""
     _failures: Failures = field(default_factory=lambda: Failures("nodes"))
+
+    def __post_init__(self) -> None:
+        self._heard = tuple(Heard(url) for url in servers_of(self.settings))
 
     def run(self) -> None:
         while True:
@@ -136,6 +143,7 @@ class Nodes:
         now = time.monotonic()
         whole = whole or now - self._whole_at > WHOLE_SECONDS
         with ExitStack() as each_of_them:  # whatever happens in the others; the last one first
+            each_of_them.callback(self._others)
             each_of_them.callback(self._ask)
             each_of_them.callback(self._packs, whole=whole)
             if not self._books().has_packs():  # reading all of them takes a while
@@ -152,6 +160,9 @@ class Nodes:
         """
         if isinstance(event, _OF_MODELS):
             self._changed_at = time.monotonic()
+            if isinstance(event, ModelPlaced) and self.settings.comfyui.verify_placement:
+                for server in self._heard:
+                    server.placements.add(event)
         elif isinstance(event, WorkflowAnalyzed):
             taught, path = self._taught, event.analysis.path
             began = time.monotonic() - event.duration_seconds - _STORED_SECONDS
@@ -189,7 +200,7 @@ class Nodes:
         """Ask whether the server is there, and what it has if that may be news."""
         if not self.settings.comfyui.url:
             return
-        inquiry = Inquiry(self.settings.comfyui.url)
+        inquiry = Inquiry(self.settings.comfyui.url.rstrip("/"))
         before = self._running
         try:
             self._running = inquiry.probe()
@@ -200,8 +211,29 @@ class Nodes:
         self.up = self._running is not None
         if self._running is None or self._running != before:
             self.serving, self._failed_at = False, -math.inf
-        if self._running is not None and self._is_due(time.monotonic()):
-            self._learn(inquiry, self._running)
+        with ExitStack() as each_of_them:
+            each_of_them.callback(self._hear, self._heard[0], self._running)
+            if self._running is not None and self._is_due(time.monotonic()):
+                self._learn(inquiry, self._running)
+
+    def _others(self) -> None:
+        """Ask the further servers; what is wrong with one of them is not told."""
+        first = bool(self.settings.comfyui.url)
+        for server in self._heard[first:]:
+            with suppress(WatchmanError):
+                self._hear(server, Inquiry(server.url).probe())
+
+    def _hear(self, server: Heard, running: Running | None) -> None:
+        """Take what a server says about files: what was placed, and what a run lacked."""
+        for error in server.errors(running=running is not None):
+            self.desk.tell(error)
+        names = [] if running is None else server.names()
+        if not names:
+            return
+        found = self.desk.reader.read(
+            lambda c: {path for name in names for path in workflows.wanting(c, name)}
+        )
+        self.desk.submit([AnalyzeWorkflow(path, Cause.CHANGED) for path in sorted(found)])
 
     def _is_due(self, now: float) -> bool:
         if not self.serving:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.contents import went
 from comfywatchman.daemon.engine import Engine
 from comfywatchman.daemon.installation import Place, locate
 from comfywatchman.daemon.knowing import look_at_packs
@@ -20,6 +21,7 @@ from comfywatchman.daemon.lock import owning
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.survey import STDIN, each_workflow, unreadable
 from comfywatchman.daemon.tally import NoTally
+from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import (
     FileUnreadable,
     Interrupted,
@@ -30,22 +32,25 @@ from comfywatchman.domain.errors import (
 from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
 from comfywatchman.domain.messages import Event, ModelRemoved, WorkflowRemoved
 from comfywatchman.domain.references import Analysis, ReferenceState, WorkflowContent
-from comfywatchman.pipeline.moving import moved
+from comfywatchman.pipeline.moving import moved, under_known_names
 from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, models_of, sweep_tree
 from comfywatchman.pipeline.views import with_answers
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.state import jobs, models, store, workflows
+from comfywatchman.state.coding import natural_key
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
     from comfywatchman.state.keeper import Connection, Reader
 
 _LOOK_SECONDS = 0.2
+_LONGEST_PAUSE = 2.0
 _LONG_SECONDS = 120.0
 """A source that wants to be left alone for longer is not waited for."""
 _ARRIVING_SECONDS = 20.0
 """A file that has not grown for so long is not waited for."""
 _OPEN = (jobs.WAITING, jobs.RUNNING)
+_LACKING = frozenset({"missing", "ambiguous", "elsewhere", "arriving"})
 
 
 def fix_once(
@@ -84,19 +89,24 @@ def fix_once(
         # A person wants it now: what was not there before may be there by now.
         engine.answers.forget(found=False)
         take_stock(engine, place)
-        engine.desk.submit([AnalyzeWorkflow(path) for path, _ in asked])
+        # Who asks for this has said yes: `download.auto` is about what nobody asked for.
+        engine.desk.submit([AnalyzeWorkflow(path) for path, _ in asked], urgent=True)
         # What came by standard input is no workflow that anybody will find there again.
         held = [WorkflowRemoved(path) for path, shown in asked if shown == STDIN]
         stack.callback(engine.desk.store, held)
         engine.start()
         waits = _Arrivals(engine, place, [path for path, _ in asked])
+        began = time.monotonic()
         while not _done(engine.reader, waits.paths) or waits.looked_again():
+            # With thousands of models a look costs something, and each event asks for one.
+            time.sleep(min(_LONGEST_PAUSE, 4 * (time.monotonic() - began)))
             changed.wait(_LOOK_SECONDS)
             changed.clear()
+            began = time.monotonic()
         found = [_standing(engine.reader, path, shown) for path, shown in asked]
         if any(not use.core for analysis in found for use in analysis.content.node_types):
             look_at_packs(settings, place, engine.keeper, engine.reader)
-        _forget_unwatched(engine, place)
+        _forget_gone(engine, place)
         return found + unread
 
 
@@ -134,15 +144,18 @@ class _Arrivals:
                         yield finding.path, finding.size or 0
 
 
-def _forget_unwatched(engine: Engine, place: Place) -> None:
-    """Forget workflows outside the watched directories: no sweep would notice that they went."""
+def _forget_gone(engine: Engine, place: Place) -> None:
+    """Forget workflows outside the watched directories that went: no sweep notices it there.
 
-    def change(connection: Connection) -> None:
-        for path in workflows.paths(connection):
-            if not any(directory in path.parents for directory in place.workflow_dirs):
-                workflows.forget(connection, path)
+    The others are kept: what they ask for is in use.
+    """
+    known = engine.reader.read(workflows.paths)
+    outside = (path for path in known if not _is_inside(path, place.workflow_dirs))
+    engine.desk.store([WorkflowRemoved(path) for path in outside if went(path)])
 
-    engine.keeper.write(change)
+
+def _is_inside(path: Path, directories: Sequence[Path]) -> bool:
+    return any(directory in path.parents for directory in directories)
 
 
 def follow(settings: Settings, paths: Sequence[Path], pid: int) -> list[Analysis]:
@@ -208,7 +221,11 @@ def take_stock(engine: Engine, place: Place) -> None:
         events: list[Event] = [
             moved(engine.reader, move.after, move.before, move.now) for move in news.found.moved
         ]
-        for path, _ in (*news.found.added(), *news.found.changed()):
+        new = [*news.found.added(), *news.found.changed()]
+        renamed = under_known_names(engine.reader, new, look)
+        events += renamed
+        came = {event.path for event in renamed}
+        for path in (path for path, _ in new if path not in came):
             try:
                 events += found_model(path)
             except (WatchmanError, OSError):
@@ -255,13 +272,16 @@ def _open(connection: Connection, path: Path, put_off: Callable[[jobs.JobRow], b
     before = jobs.by_key(connection, "analyze", str(path))
     if before is not None and before.state in _OPEN:
         return True
-    analysis = workflows.one(connection, path)
-    lacking = [f.reference for f in analysis.findings if f.lacking] if analysis else []
-    for reference in lacking:
-        key = f"{reference.folder}/{reference.name}"
-        for kind in ("resolve", "fetch"):
-            row = jobs.by_key(connection, kind, key)
-            if row is not None and row.state in _OPEN and not put_off(row):
+    wants = workflows.wants_of(connection, path)
+    lacking = {
+        natural_key(f"{folder}/{name}")
+        for (folder, name), state in wants.items()
+        if state in _LACKING
+    }
+    for kind in ("resolve", "fetch"):
+        for key in jobs.open_keys(connection, kind) & lacking:
+            row = jobs.by_key(connection, kind, key) if put_off is not _never else None
+            if row is None or (row.state in _OPEN and not put_off(row)):
                 return True
     return jobs.by_key(connection, "analyze", str(path)) != before
 

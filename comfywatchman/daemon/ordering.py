@@ -12,7 +12,7 @@ from comfywatchman.daemon.explaining import wanted_of
 from comfywatchman.daemon.lookup import Lookup, lookup
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.parts import token_hosts
-from comfywatchman.domain.candidates import Candidate, Grade, Wanted
+from comfywatchman.domain.candidates import ASKED, Candidate, Grade, Wanted
 from comfywatchman.domain.errors import (
     ChoiceNeeded,
     NothingFound,
@@ -34,8 +34,6 @@ from comfywatchman.resolve.urls import Endpoints, HubFile, is_huggingface
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
 
-ASKED = "asked"
-"""What stands for a backend where a person names the source."""
 _SHOWN = 10
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.care import Taker
-from comfywatchman.daemon.ordering import ASKED, address_of
+from comfywatchman.daemon.ordering import address_of
 from comfywatchman.daemon.parts import endpoints_for, parser_for
 from comfywatchman.daemon.window import View, job_line
-from comfywatchman.domain.candidates import Candidate
+from comfywatchman.domain.candidates import ASKED, Candidate
 from comfywatchman.domain.errors import FileUnreadable, JobNotOpen, RootOffline
-from comfywatchman.domain.files import Reading
+from comfywatchman.domain.files import Reading, Unread
 from comfywatchman.domain.jobs import AnalyzeWorkflow, FetchModel, Job
 from comfywatchman.domain.messages import ReferenceResolved
 from comfywatchman.domain.references import Analysis
@@ -96,7 +96,7 @@ class Orders:
         self.audit.note(what, None, None, "accepted")
         return Accepted()
 
-    def take_readings(self, readings: Sequence[tuple[Path, Reading]]) -> Taken:
+    def take_readings(self, readings: Sequence[tuple[Path, Reading | Unread]]) -> Taken:
         running = self._running()
         taker = Taker(running.engine.desk, running.engine.reader, running.place.layout.folders)
         counted = taker.take(readings)
@@ -104,6 +104,7 @@ class Orders:
             equal=counted["equal"],
             measured=counted["measured"],
             corrupt=counted["corrupt"],
+            unreadable=counted["unreadable"],
             refused=counted["refused"],
         )
 

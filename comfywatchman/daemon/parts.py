@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from comfywatchman.analyze.limits import Limits
-from comfywatchman.comfyui.queue import Server
+from comfywatchman.comfyui.queue import Servers
 from comfywatchman.daemon.measuring import Manner
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.download.http import HttpHandler, Shared
@@ -269,14 +269,20 @@ def manner_for(settings: Settings) -> Manner | None:
     if wanted.blake3:
         require_blake3()
     limit = wanted.bandwidth_limit
-    yields = wanted.yield_to_comfyui
+    yields, servers = wanted.yield_to_comfyui, servers_of(settings)
     return Manner(
         wanted.hash,
         wanted.hash_workers,
         wanted.blake3,
         Bandwidth(limit) if limit else None,
-        Server(settings.comfyui.url).runs_prompt if yields and settings.comfyui.url else None,
+        Servers(servers).runs_prompt if yields and servers else None,
     )
+
+
+def servers_of(settings: Settings) -> tuple[str, ...]:
+    """Return the addresses of all ComfyUI servers, each once; ``comfyui.url`` first."""
+    urls = (settings.comfyui.url, *settings.comfyui.more_urls)
+    return tuple(dict.fromkeys(url.rstrip("/") for url in urls if url))
 
 
 def parser_for(settings: Settings, loaders: Sequence[str] | None = None) -> Parser:
@@ -288,17 +294,25 @@ def parser_for(settings: Settings, loaders: Sequence[str] | None = None) -> Pars
         SettingsInvalid: a line of ``analyze.loaders`` is no line of the loader table.
     """
     wanted = settings.analyze
-    limits = Limits(
+    return Parser(
+        wanted.loaders if loaders is None else loaders,
+        limits=limits_of(settings),
+        bounds=Bounds(memory=wanted.max_memory, cpu_seconds=wanted.max_cpu_seconds),
+        deadline_seconds=wanted.deadline_seconds,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what a reader of workflows stops at."""
+    wanted = settings.analyze
+    return Limits(
         max_bytes=wanted.max_bytes,
         max_hashed_bytes=wanted.max_hashed_bytes,
         max_text_bytes=wanted.max_text_bytes,
         max_nodes=wanted.max_nodes,
         max_opened=wanted.max_opened_nodes,
         max_mentions=wanted.max_names,
-    )
-    return Parser(
-        wanted.loaders if loaders is None else loaders,
-        limits=limits,
-        bounds=Bounds(memory=wanted.max_memory, cpu_seconds=wanted.max_cpu_seconds),
-        deadline_seconds=wanted.deadline_seconds,
+        max_values=wanted.max_values,
+        max_steps=wanted.max_stations,
+        max_answer_bytes=wanted.max_answer_bytes,
     )

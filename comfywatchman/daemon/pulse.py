@@ -31,6 +31,7 @@ DOORS = frozenset(
         "Watching._taken",
         "Nodes._next",
         "Scrubbing.run",
+        "Courier._wait",
         "Lane.take_task",  # a file to read
         "Measuring._results",
         "Gate.wait",  # ComfyUI computes, or others read from the disk

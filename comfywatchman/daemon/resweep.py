@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from comfywatchman.daemon.claiming import gather, refuted
 from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.lock import Owner, owner_of, owning
+from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import RootOffline, StateLocked, Trouble, WatchmanError
 from comfywatchman.domain.messages import (
     Event,
@@ -19,7 +20,7 @@ from comfywatchman.domain.messages import (
     WorkflowRemoved,
 )
 from comfywatchman.pipeline.desk import Desk
-from comfywatchman.pipeline.moving import moved
+from comfywatchman.pipeline.moving import moved, under_known_names
 from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, sweep_tree, trees
 from comfywatchman.state import models, store, workflows
 
@@ -177,9 +178,12 @@ def _events(news: TreeNews, reader: Reader, swept: Swept) -> Iterator[Event]:
         yield from (WorkflowRemoved(path) for path, _ in news.found.removed())
         return
     new = [*news.found.added(), *news.found.changed()]
+    renamed = under_known_names(reader, new, look)
+    yield from renamed
     for move in news.found.moved:
         yield moved(reader, move.after, move.before, move.now)
-    for path, _ in new:
+    came = {event.path for event in renamed}
+    for path in (path for path, _ in new if path not in came):
         try:
             yield from found_model(path)
         except WatchmanError as error:

@@ -25,6 +25,8 @@ from comfywatchman.daemon.installation import Configuration, Place, locate
 from comfywatchman.daemon.live import Live
 from comfywatchman.daemon.lock import Owner, owning, write_owner
 from comfywatchman.daemon.memory import use_few_arenas
+from comfywatchman.daemon.notices.changes import NEW_SETTINGS
+from comfywatchman.daemon.notices.targets import secrets_of
 from comfywatchman.daemon.notifying import ServiceManager
 from comfywatchman.daemon.orders import Orders
 from comfywatchman.daemon.service import LABEL
@@ -41,6 +43,7 @@ from comfywatchman.domain.messages import (
     ErrorMet,
     Event,
 )
+from comfywatchman.domain.notices import Change
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.report.log import EventLog, Log, configure
 from comfywatchman.report.metrics import Build, Metrics
@@ -53,6 +56,7 @@ from comfywatchman.state.schema import REVISION
 if TYPE_CHECKING:
     from comfywatchman.config.load import Loaded
     from comfywatchman.config.settings import Settings
+    from comfywatchman.daemon.notices.telling import Telling
 
 INTERRUPTED = 130
 """What a shell calls a program that Ctrl-C ended."""
@@ -123,7 +127,11 @@ def run_daemon(read: Callable[[], Loaded], *, download: bool) -> int:
         while signals.stop is None:
             daemon.live(read)
         daemon.end()
-    return INTERRUPTED if signals.stop == "SIGINT" else 0
+    status = INTERRUPTED if signals.stop == "SIGINT" else 0
+    if daemon.stuck:
+        # All is stored and closed. Who waits for threads at the end would wait for these as well.
+        os._exit(status)
+    return status
 
 
 class _Daemon:
@@ -139,6 +147,8 @@ class _Daemon:
         self._former: Loaded | None = None
         """To go back to, until new settings have proven that one can live by them."""
         self._born = self._began = time.monotonic()
+        self.stuck: set[str] = set()
+        """Threads that were left behind."""
         self._metrics = Metrics.on_own_registry(
             Build(version("comfywatchman"), "", platform.python_version(), REVISION),
             backends=[b for b in loaded.settings.search_backends if not b.endswith(".py")],
@@ -189,7 +199,13 @@ class _Daemon:
             comfyui = Configuration(place, settings)
             self._tell(DaemonStarted(place.comfyui_root, os.getpid()))
             running = Running.build(
-                settings, place, self._readers(), os.environ, self._metrics, download=self._download
+                settings,
+                place,
+                self._readers(),
+                os.environ,
+                self._metrics,
+                download=self._download,
+                listener=self._events,
             )
             stack.callback(self._stop, running)
             running.start()
@@ -225,9 +241,10 @@ class _Daemon:
     def _stop(self, running: Running) -> None:
         if self._signals.stop is not None:
             self._tending.stopping()
-        self._tell(DaemonStopping(self._signals.stop or "new settings"))
+        self._tell(DaemonStopping(self._signals.stop or NEW_SETTINGS))
         self._view.stopping.set()
         running.stop()
+        self.stuck |= set(running.stuck)
         self._view.running = None
         self._view.stopping.clear()
 
@@ -266,6 +283,8 @@ class _Daemon:
                 feed=self._feed,
                 tally=self._metrics,
                 version=version("comfywatchman"),
+                opened=settings.http.open,
+                names=settings.http.names,
             )
             host, port = server.start()
             stack.callback(server.stop)
@@ -295,12 +314,15 @@ class _Daemon:
                 )
             _check_log_file(loaded.settings.log.file)
         except WatchmanError as error:
-            self._events.config_rejected(self._loaded.path, error.trouble())
+            trouble = error.trouble()
+            self._events.config_rejected(self._loaded.path, trouble)
+            self._tell_of_settings("config.rejected", trouble.cause, error=trouble)
             self._metrics.config_read(successful=False)
             return False
         before, self._loaded = self._loaded, loaded
         self._renew_log(before.settings)
         self._events.config_reloaded(loaded.path)
+        self._tell_of_settings("config.reloaded", "")
         self._metrics.config_read(successful=True)
         if replace(loaded.settings, log=before.settings.log) == before.settings:
             return False
@@ -310,7 +332,7 @@ class _Daemon:
     def _renew_log(self, before: Settings) -> None:
         """Write where and what the settings say now; their tokens are blanked out from now on."""
         settings = self._loaded.settings
-        if (settings.log, settings.hubs) == (before.log, before.hubs):
+        if settings.log == before.log and secrets_of(settings) == secrets_of(before):
             return
         old, self._log = self._log, self._open_log(settings)
         self._events.turn_to(self._log)
@@ -319,15 +341,24 @@ class _Daemon:
 
     def _open_log(self, settings: Settings) -> Log:
         _check_log_file(settings.log.file)
-        hubs = settings.hubs
-        tokens = (hubs.civitai.token, hubs.huggingface.token)
         return configure(
             format=settings.log.format,
             level=settings.log.level,
             file=settings.log.file,
-            secrets=tuple(token.reveal() for token in tokens if token),
+            secrets=secrets_of(settings),
             count=self._metrics.count_log,
         )
+
+    def _tell_of_settings(self, event: str, state: str, **data: object) -> None:
+        """Have those told who want to be."""
+        if self._telling is not None:
+            level = "error" if data else "info"
+            self._telling.noting.tell(Change(event, "settings", state, level, data))
+
+    @property
+    def _telling(self) -> Telling | None:
+        running = self._view.running
+        return None if running is None else running.telling
 
     def _readers(self) -> list[Callable[[Event], None]]:
         return [
@@ -340,6 +371,8 @@ class _Daemon:
     def _tell(self, event: Event) -> None:
         for reader in self._readers():
             reader(event)
+        if self._telling is not None:
+            self._telling.noting.observe(event)
 
 
 def _check_log_file(file: Path | None) -> None:

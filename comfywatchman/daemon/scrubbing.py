@@ -24,6 +24,7 @@ from comfywatchman.domain.errors import Interrupted, Trouble, WatchmanError
 from comfywatchman.domain.messages import ErrorMet
 from comfywatchman.inventory import Changed, Wanted, read_model
 from comfywatchman.pipeline.desk import Desk
+from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.trust import judged
 from comfywatchman.state import care, hashes, workflows
 
@@ -71,6 +72,7 @@ class Scrubbing:
     inbox: SimpleQueue[Task] = field(default_factory=SimpleQueue)
     heartbeat: float = field(default_factory=time.time)
     devices: Devices = field(default_factory=Devices)
+    reach: Reach = field(default_factory=Reach)
     hearsay: Hearsay = field(default_factory=Hearsay)
     """Which claims to read between two looks at all of them."""
     _comfyui: Works | None = None
@@ -104,7 +106,6 @@ class Scrubbing:
     def _carry_out(self, task: Task) -> None:
         while not self.ready.wait(_LOOK_SECONDS):
             self.heartbeat = time.time()
-            self.hearsay.absorb()
             if self.stop.is_set():
                 return
         if task is Task.SCRUB and self.days > 0:
@@ -113,7 +114,6 @@ class Scrubbing:
             self.take_claims()
         elif task is Task.NEWS and self.claims:
             while self.hearsay.due_in and not self.stop.is_set():
-                self.hearsay.absorb()
                 self.stop.wait(min(self.hearsay.due_in or 0.0, _LOOK_SECONDS))
             self._take_news()
 
@@ -172,6 +172,8 @@ class Scrubbing:
         known = self.reader.read(lambda c: hashes.known(c, item.path))
         if known is None or known.stamp != item.stamp or known.verified_at != item.verified_at:
             return 0
+        if not self.reach.answers(item.path):
+            return None
         digests = known.digests
         wanted = Wanted(digests.after_sha256 is not None, digests.blake3 is not None)
         try:
@@ -228,7 +230,7 @@ class Scrubbing:
     def take_claims(self) -> None:
         """Read the caches of other programs, and tell of claims that a measure refuted."""
         self.hearsay.take()  # whatever it is about, all is read now
-        found = gather(self.place, self.keeper, self.reader, self._beat)
+        found = gather(self.place, self.keeper, self.reader, self._beat, self.reach.answers)
         for path, trouble in (*found.unreadable, *refuted(self.keeper, self.reader)):
             self._tell_once(path, trouble)
         if found.claims:
@@ -240,7 +242,12 @@ class Scrubbing:
             return
         began = time.monotonic()
         wanted = self.hearsay.take()
-        found = gather_of(wanted, self.place, self.keeper, self.reader, self._beat)
+        place, keeper, reader = self.place, self.keeper, self.reader
+        if wanted is None:
+            found = gather(place, keeper, reader, self._beat, self.reach.answers)
+        else:
+            answers = self.reach.answers
+            found = gather_of(wanted, place, keeper, reader, self._beat, answers=answers)
         self.hearsay.took(time.monotonic() - began)
         for path, trouble in self.hearsay.unreadable(found.unreadable, wanted):
             self._tell_once(path, trouble)
@@ -249,7 +256,6 @@ class Scrubbing:
 
     def _beat(self) -> None:
         self.heartbeat = time.time()
-        self.hearsay.absorb()
         if self.stop.is_set():
             raise Interrupted("The daemon stops.", remedy="It goes on at the next start.")
 

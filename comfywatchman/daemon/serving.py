@@ -14,15 +14,21 @@ from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.measuring import Manner
 from comfywatchman.daemon.memory import give_back
 from comfywatchman.daemon.nodes import Look, Nodes
+from comfywatchman.daemon.notices.telling import Listener, Telling, telling_for
 from comfywatchman.daemon.scrubbing import DAY, SCRUB, Scrubbing, Task
+from comfywatchman.daemon.stuck import stuck, tell_stuck
 from comfywatchman.daemon.sweeps import Sweeps
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.timers import Timer, Timers
 from comfywatchman.daemon.watching import POLL, TIMER, Check, Stop, SweepRequest, Watching, rule_for
+from comfywatchman.disk.answering import Answering
+from comfywatchman.disk.scouts import Scouts
 from comfywatchman.domain.messages import ErrorMet, Event, WatchDegraded, WatchStarted
 from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.pipeline.sweeping import Tree, models_of, trees
+from comfywatchman.report.log import NOTICES_THREAD
 from comfywatchman.state import jobs, workflows
+from comfywatchman.watch.kernel import BlindMounts
 from comfywatchman.watch.notice import News, Noticed, Polling, RootChange, RootState, WatchRoot
 from comfywatchman.watch.settle import Settling
 from comfywatchman.watch.watcher import Watcher
@@ -57,9 +63,13 @@ class Running:
     requests: SimpleQueue[SweepRequest | Check | Stop]
     nodes: Nodes
     scrubbing: Scrubbing | None = None
+    telling: Telling | None = None
+    """``None`` where the settings name nobody to tell."""
     timers: Timers | None = None
     swept_at: dict[str, float] = field(default_factory=dict)
     """Tree key -> when it was last walked to the end (Unix seconds)."""
+    stuck: Sequence[str] = ()
+    """Threads that did not end with `stop`: they stand before a disk that does not answer."""
     _threads: list[threading.Thread] = field(default_factory=list)
 
     @classmethod
@@ -72,6 +82,7 @@ class Running:
         tally: Tally,
         *,
         download: bool,
+        listener: Listener,
     ) -> Running:
         """Open the state and make all parts; nothing runs yet.
 
@@ -84,6 +95,7 @@ class Running:
         )
         notices: News[Noticed | Stop] = News()
         requests: SimpleQueue[SweepRequest | Check | Stop] = SimpleQueue()
+        engine.reach.answering = Answering(scouts=Scouts(BlindMounts()))
         watched = trees(place.workflow_dirs, place.layout.folders)
         watcher = Watcher(
             notices,  # type: ignore[arg-type]  # the watcher only puts, and only notices
@@ -126,6 +138,9 @@ class Running:
         if engine.tidying is not None:
             engine.tidying.may_begin = sweeps.first_done.is_set
         sweeps.pending = lambda: notices.qsize() + watching.settling.waiting()
+        running.telling = telling_for(settings, engine, environ, listener, tally.count_webhook)
+        if running.telling is not None:
+            told.append(running.telling.noting.observe)
         running.scrubbing = running._scrubbing(tally)
         if running.scrubbing.claims:
             watching.on_sidecar = running.scrubbing.hearsay.note
@@ -149,6 +164,7 @@ class Running:
             wanted.claims == "auto",
             self.sweeps.first_done,
             measuring.turns.busy if measuring is not None else lambda: False,
+            reach=engine.reach,
         )
 
     def start(self) -> None:
@@ -163,6 +179,8 @@ class Running:
         self._thread("settle", self.watching.run)
         self._thread("sweep", self.sweeps.run)
         self._thread("nodes", self.nodes.run)
+        if self.telling is not None:
+            self._thread(NOTICES_THREAD, self.telling.courier.run)
         if self.scrubbing is not None:
             self._thread("care", self.scrubbing.run)
             self.scrubbing.put(Task.CLAIMS)
@@ -177,6 +195,8 @@ class Running:
         """Stop from the outside in; what was under way waits in its row."""
         if self.timers is not None:
             self.timers.stop()
+        if self.telling is not None:
+            self.telling.courier.last_words()
         deadline = time.monotonic() + STOP_SECONDS
         self.sweeps.stopping.set()
         self.engine.stop_event.set()
@@ -189,9 +209,15 @@ class Running:
         self.nodes.inbox.put(Stop())
         if self.scrubbing is not None:
             self.scrubbing.end()
+        if self.telling is not None:
+            self.telling.courier.end()
         for thread in (*self._threads, unwatching):
             thread.join(max(0.0, min(1.0, deadline - time.monotonic())))
         self.engine.stop(deadline)
+        answering = self.engine.reach.answering
+        self.stuck = stuck(answering.left_behind(), (*self._threads, *self.engine.workers))
+        tell_stuck(self.stuck)
+        answering.close()
 
     def alive(self) -> dict[str, tuple[bool, float]]:
         """Return for each thread whether it lives and when it last said so (Unix seconds)."""
@@ -203,6 +229,8 @@ class Running:
         }
         if self.scrubbing is not None:
             beats["care"] = self.scrubbing.heartbeat
+        if self.telling is not None:
+            beats[NOTICES_THREAD] = self.telling.courier.heartbeat
         for thread in self._threads:
             seen[thread.name] = (thread.is_alive(), beats[thread.name])
         return seen
@@ -274,6 +302,8 @@ class Running:
 
     def _tidy(self) -> None:
         self.engine.desk.ring("analyze")
+        self.engine.keeper.rest()
+        self.engine.reader.rest()
         give_back()
 
     def _revive(self) -> None:

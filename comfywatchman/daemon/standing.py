@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from comfywatchman.daemon.lock import Owner, owner_of
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.state import care, choices, hashes, jobs, models, placed, store, workflows
+from comfywatchman.state import (
+    care,
+    choices,
+    deliveries,
+    hashes,
+    jobs,
+    models,
+    placed,
+    store,
+    workflows,
+)
 from comfywatchman.state.keeper import Reader
 from comfywatchman.state.workflows import Line
 
@@ -51,6 +61,8 @@ class Standing:
     jobs: tuple[JobNow, ...]
     """Those that wait, run, or ended without doing what they should."""
     choices: tuple[ChoiceNow, ...]
+    notices: dict[str, int] = field(default_factory=dict)
+    """Notices that wait for webhooks and services, and those that were given up (``dead``)."""
     unverifiable: int = 0
     """Models that we placed and nobody publishes a hash for."""
     troubles: tuple[Trouble, ...] = ()
@@ -91,6 +103,7 @@ def _read(reader: Reader, running: Owner | None) -> Standing:
             waiting_bytes,
             tuple(_job(row, running) for row in jobs.listed(connection, states=open_states)),
             tuple(_choice(choice) for choice in choices.open_choices(connection)),
+            deliveries.counts(connection),
             len(placed.unverifiable(connection)),
             in_trouble=care.in_trouble(connection),
             noted=tuple(line for line in lines if line.secrets or _is_to_be_set(line)),

@@ -56,7 +56,9 @@ class Stock:
     reader: Reader | None
     """``None`` where nothing is known yet."""
     unread: list[tuple[Path, Trouble]] = field(default_factory=list)
-    """Directories that `files` met and could not read: what is in them nobody knows."""
+    """What `files` met and could not look at: files, and directories of which nobody knows what is
+    in them.
+    """
 
     odd: list[tuple[Path, Trouble]] = field(default_factory=list)
     """Names of models that `files` met and that are no files: links to nothing, pipes."""
@@ -74,6 +76,7 @@ class Stock:
                     on_directory(listing.directory)
                 if listing.trouble is not None and listing.trouble.code != RootOffline.code:
                     self.unread.append((listing.directory, listing.trouble))
+                self.unread.extend((listing.directory / name, why) for name, why in listing.failed)
                 self.odd.extend((listing.directory / name, why) for name, why in listing.odd)
                 if listing.files:
                     yield from self._in(listing.directory, listing.files)

@@ -88,6 +88,7 @@ def gathered(analyses: Sequence[Analysis]) -> dict[tuple[str, str], Wanted]:
     urls: dict[tuple[str, str], list[str]] = {}
     hashes: dict[tuple[str, str], set[str]] = {}
     told: dict[tuple[str, str], dict[ShortHash, None]] = {}
+    linked: dict[tuple[str, str], dict[str, None]] = {}
     for analysis in analyses:
         for finding in analysis.fetchable:
             key = (finding.reference.folder or "", finding.reference.name)
@@ -95,8 +96,15 @@ def gathered(analyses: Sequence[Analysis]) -> dict[tuple[str, str], Wanted]:
             urls.setdefault(key, []).extend(d.url for d in declared if d.url)
             hashes.setdefault(key, set()).update(d.sha256 for d in declared if d.sha256)
             told.setdefault(key, {}).update(dict.fromkeys(finding.reference.told_hashes))
+            linked.setdefault(key, {}).update(dict.fromkeys(finding.reference.linked))
     return {
-        key: Wanted(*key, tuple(dict.fromkeys(found)), tuple(sorted(hashes[key])), tuple(told[key]))
+        key: Wanted(
+            *key,
+            tuple(dict.fromkeys(found)),
+            tuple(sorted(hashes[key])),
+            tuple(told[key]),
+            tuple(linked[key]),
+        )
         for key, found in urls.items()
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import stat
 import threading
 import time
 from collections import Counter
@@ -12,14 +12,15 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.around import Around
 from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.looking import Looking
 from comfywatchman.daemon.tally import Tally
 from comfywatchman.daemon.walks import Once, Walks
 from comfywatchman.daemon.watching import FAILURE, TIMER, Check, Stop, SweepRequest
 from comfywatchman.disk.answering import Silent
+from comfywatchman.disk.anything import any_file
 from comfywatchman.disk.places import told
-from comfywatchman.disk.walk import any_file
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import (
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from comfywatchman.state.keeper import Reader
     from comfywatchman.watch.watcher import Watcher
 
-WALK_PATIENCE = 30.0
-"""Seconds that a walk may stand still: a busy share needs some, and one that hangs never ends."""
-
 _MOST_ODD = 20
 """Names of models that are no files, told in the log of one walk; ``inventory sweep`` tells all."""
 
@@ -62,6 +60,7 @@ class Sweeps:
     reader: Reader
     trees: Sequence[Tree]
     watcher: Watcher | None
+    around: Around
     walks: Walks
     looking: Looking
     once: Once
@@ -69,7 +68,6 @@ class Sweeps:
     tally: Tally
     on_swept: Callable[[Tree], None] = lambda _tree: None
     """Called after each whole tree that was there."""
-    walk_patience: float = WALK_PATIENCE
     directories: dict[Path, int] = field(default_factory=dict)
     """How many there are at and below each root, as it was last walked to the end."""
     first_done: threading.Event = field(default_factory=threading.Event)
@@ -103,11 +101,12 @@ class Sweeps:
         reach: Reach,
     ) -> Sweeps:
         once = Once(desk)
-        walks = Walks(desk, reader, notices, folders, settle_seconds, once.tell)
+        walks = Walks(desk, reader, notices, folders, settle_seconds, once.tell, reach)
         looking = Looking(
             reader, reach, notices, settle_seconds, walks.look_into, walks.store, once.tell
         )
-        return cls(inbox, desk, reader, trees, watcher, walks, looking, once, reach, tally)
+        around = Around(reach, walks)
+        return cls(inbox, desk, reader, trees, watcher, around, walks, looking, once, reach, tally)
 
     def run(self) -> None:
         while True:
@@ -192,14 +191,12 @@ class Sweeps:
 
         *listened*: whether all that happened since the last walk should have been told.
         """
-        about, below = str(tree.root), request.below
+        below = request.below
         try:
-            self.reach.answering.ask(about, lambda _beat: os.path.lexists(tree.root))
-            walked = self.reach.answering.ask(
-                about, lambda beat: self.walks.walk(tree, request, beat), self.walk_patience
-            )
-        except Silent:
-            self._went_offline(tree.root, told(Silent(about), tree.root))
+            walked = self.around.walk(tree, request)
+        except Silent as silence:
+            place = Path(silence.filename)
+            self._went_offline(place, told(silence, place))
             return None
         news = walked.news
         if walked.noted:
@@ -299,6 +296,8 @@ class Sweeps:
                 self.tell_root(change)
         for alias, real in news.linked:
             self.watcher.add(alias, real)
+        if news.linked:
+            self.reach.doubtful = self.watcher.doubtful()
         lacking = self.watcher.uncovered(news.tree.root, news.directories)
         self._uncovered[news.tree.root] = lacking
 
@@ -349,8 +348,9 @@ class Sweeps:
             if self._holds_a_file(place) or not self._held(place):
                 self.inbox.put(SweepRequest("directory", place))
         for place in self.reach.offline.keys() - roots - self._emptied:
-            if self._signature(place) != self._signatures.get(place):
-                below = place if place.is_dir() else place.parent
+            now = self._signature(place)
+            if now != self._signatures.get(place):
+                below = place if now and now[-1] == stat.S_IFDIR else place.parent
                 self.inbox.put(SweepRequest("directory", below))
 
     def _holds_a_file(self, place: Path) -> bool:
@@ -366,7 +366,7 @@ class Sweeps:
             seen = self.reach.at(place, Path.stat)
         except OSError:
             return None
-        return seen.st_dev, seen.st_ino, seen.st_mtime_ns
+        return seen.st_dev, seen.st_ino, seen.st_mtime_ns, stat.S_IFMT(seen.st_mode)
 
     def _went_offline(self, place: Path, trouble: Trouble) -> None:
         """Tell once, unless the root is one that need not exist and never held anything."""

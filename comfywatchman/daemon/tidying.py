@@ -38,6 +38,8 @@ class Tidying:
     clock: Callable[[], float] = time.monotonic
     may_begin: Callable[[], bool] = lambda: True
     """Whether it would be in nobody's way: the first sweep goes first."""
+    answers: Callable[[Path], bool] = lambda _path: True
+    """Whether what a path lies on answers; else nobody goes there."""
     _last: float | None = None
 
     def __call__(self) -> None:
@@ -68,5 +70,5 @@ class Tidying:
             directories.update(part.parent for part in parts_of_all(connection, self.folders))
         for directory in directories:
             place = directory / QUARANTINE
-            if place.is_dir():
+            if self.answers(place) and place.is_dir():
                 yield place

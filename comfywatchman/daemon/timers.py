@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 MISSED_SECONDS = 26 * 3600.0
 """A daily run that is so long ago was missed."""
 CATCH_UP_SECONDS = 900.0
 """After the start, so that whoever starts the machine has it for a while."""
+
+
+CLOCK_SECONDS = 5.0
+"""How often the clock is looked at."""
+STEP_SECONDS = 2.0
+"""What is less was set by steps too small to matter, as those who keep the clock right do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +44,26 @@ class Timers:
 
     A run is never dropped for being late and never made up for more than once (the defaults
     dropped 8 of 12; daemon-facts 3); the times of the last runs are kept by the caller, so that
-    a restart does not begin to count anew.
+    a restart does not begin to count anew. It goes by the time of day, and would do nothing for an
+    hour where that is set back by one: what is due every so often is then due that much sooner.
     """
 
-    def __init__(self, timers: tuple[Timer, ...], last: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        timers: tuple[Timer, ...],
+        last: Mapping[str, float],
+        clocks: Callable[[], tuple[float, float]] = lambda: (time.time(), time.monotonic()),
+    ) -> None:
+        """Make the *timers*; nothing runs yet.
+
+        Args:
+            timers: what to do when.
+            last: when each of them ran last, seconds since the epoch.
+            clocks: gives the time of day and that of a clock that nobody sets, in seconds.
+        """
+        self._clocks = clocks
+        self._ahead = self._difference()
+        self._ended = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             # Timers only put, so they run on the scheduler's own thread and need no pool.
@@ -82,9 +107,40 @@ class Timers:
 
     def start(self) -> None:
         self._scheduler.start()
+        threading.Thread(target=self._watch_the_clock, name="clock", daemon=True).start()
 
     def stop(self) -> None:
+        self._ended.set()
         self._scheduler.shutdown(wait=False)
+
+    def look_at_the_clock(self) -> None:
+        """Have what is due every so often due at the same moment though the clock was set back.
+
+        A clock that was set forward, or that went on while the machine slept, makes it due at once.
+        """
+        ahead = self._difference()
+        back, self._ahead = self._ahead - ahead, ahead
+        if back < STEP_SECONDS:
+            return
+        structlog.get_logger("timers").warning("clock.stepped", seconds=-back)
+        now = datetime.now(UTC)
+        for job in self._scheduler.get_jobs():
+            if job.next_run_time is None:
+                continue
+            if isinstance(job.trigger, IntervalTrigger):
+                due = max(now, job.next_run_time - timedelta(seconds=back))
+            else:
+                due = job.trigger.get_next_fire_time(None, now)
+            self._scheduler.modify_job(job.id, next_run_time=due)
+
+    def _watch_the_clock(self) -> None:
+        while not self._ended.wait(CLOCK_SECONDS):
+            self.look_at_the_clock()
+
+    def _difference(self) -> float:
+        """Return how far the time of day is ahead of the clock that nobody sets."""
+        of_day, steady = self._clocks()
+        return of_day - steady
 
     def next_run(self, name: str) -> timedelta | None:
         """Return how long until the timer *name* is due."""

@@ -16,7 +16,7 @@ from comfywatchman.daemon.stock import Stock, Stocked
 from comfywatchman.disk.devices import Devices
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import FileUnreadable, Interrupted, Trouble, WatchmanError
-from comfywatchman.domain.files import Digests, Reading
+from comfywatchman.domain.files import Digests, Reading, Unread
 from comfywatchman.inventory import Changed, Wanted, examine_model, is_lora, read_model
 from comfywatchman.pipeline.trust import judged
 from comfywatchman.state.sources import Source
@@ -99,11 +99,16 @@ class Verifier:
         except Interrupted:
             raise
         except WatchmanError as error:
-            return Checked(file.path, file.stamp.size, "unreadable", trouble=error.trouble())
+            return self._unread(file, error.trouble())
         if isinstance(reading, Changed):
             return _changed(file, reading)
         device = self.devices.of(reading.stamp.device, file.path)
         return self._compared(file, judged(reading, device), trouble, time.monotonic() - started)
+
+    def _unread(self, file: Stocked, trouble: Trouble) -> Checked:
+        for path in (file.path, *file.others):
+            self.ledger.keep(path, Unread(file.stamp, trouble))
+        return Checked(file.path, file.stamp.size, "unreadable", trouble=trouble)
 
     def _wanted(self, file: Stocked) -> Wanted:
         """Ask for what was measured before, so that all of it is compared and none of it forgotten.

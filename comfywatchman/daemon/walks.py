@@ -17,13 +17,14 @@ from comfywatchman.daemon.arrivals import Arrivals
 from comfywatchman.daemon.sidecars import Sidecars
 from comfywatchman.daemon.watching import POLL, Stop, SweepRequest
 from comfywatchman.disk.errors import reading_failed
-from comfywatchman.disk.files import look
+from comfywatchman.disk.walk import Avoid
 from comfywatchman.domain.errors import DiskFailed, DiskFull, Trouble, WatchmanError
 from comfywatchman.domain.files import Folders, Stamp
 from comfywatchman.domain.messages import ErrorMet, Event, ModelMoved
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.pipeline.leftovers import remove_leftovers
-from comfywatchman.pipeline.moving import moved
+from comfywatchman.pipeline.moving import moved, under_known_names
+from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.sweeping import Tree, TreeNews, found_model, sweep_tree
 from comfywatchman.state import marks, models, volumes, workflows
 from comfywatchman.state.lookups import Lookups
@@ -77,13 +78,16 @@ class Walks:
     folders: Folders
     settle_seconds: float
     tell: Callable[[Path, Trouble], None]
+    reach: Reach = field(default_factory=Reach)
     _sidecars: Sidecars = field(init=False)
 
     def __post_init__(self) -> None:
         self._sidecars = Sidecars(lambda path: self.notices.put(Noticed(path, Notice.CHANGED)))
 
-    def walk(self, tree: Tree, request: SweepRequest, beat: Beat) -> Walked:
-        """Walk what *request* wants of *tree*, and pass on what differs."""
+    def walk(
+        self, tree: Tree, request: SweepRequest, beat: Beat, avoid: Avoid | None = None
+    ) -> Walked:
+        """Walk what *request* wants of *tree* but what is to *avoid*; pass on what differs."""
         below = request.below
         arrivals = self._arrivals(beat)
         take_new = arrivals.take if tree.kind == "models" else None
@@ -96,6 +100,7 @@ class Walks:
             beat=beat,
             believe=request.believe,
             on_others=self._sidecars.take if polled else None,
+            avoid=avoid,
         )
         if news.offline is None:
             if news.volumes and not news.found.held:
@@ -165,9 +170,12 @@ class Walks:
     def _pass_on_models(self, news: TreeNews, arrivals: Arrivals, beat: Beat) -> None:
         added = list(news.found.added())
         events = self._with_their_directory(added, beat)
-        moved_here = {event.path for event in events}
-        for path, stamp in (*added, *news.found.changed()):
-            if path not in moved_here:
+        came = {event.path for event in events}
+        left = [each for each in (*added, *news.found.changed()) if each[0] not in came]
+        events += under_known_names(self.reader, left, self.reach.look, beat)
+        came = {event.path for event in events}
+        for path, stamp in left:
+            if path not in came:
                 arrivals.take(path.parent, [(path.name, stamp)])
         for move in news.found.moved:
             beat()
@@ -188,10 +196,16 @@ class Walks:
             for path, stamp in added:
                 for other, was, _ in known.names_of(stamp):
                     beat()
-                    if was == stamp and other != path and _is_gone(other):
+                    if was == stamp and other != path and self._is_gone(other):
                         found.append(moved(self.reader, path, other, stamp))
                         break
         return found
+
+    def _is_gone(self, path: Path) -> bool:
+        try:
+            return self.reach.look(path) is None
+        except WatchmanError:
+            return False
 
     def _tell_other_names(self, news: TreeNews) -> None:
         """Have the names looked at that what was written to has elsewhere."""
@@ -222,10 +236,3 @@ class Walks:
         """Remove what interrupted downloads left for good."""
         for path in remove_leftovers(parts, self.folders, self.reader):
             structlog.get_logger("sweep").info("part.removed", path=path)
-
-
-def _is_gone(path: Path) -> bool:
-    try:
-        return look(path) is None
-    except WatchmanError:
-        return False

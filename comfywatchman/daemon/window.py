@@ -34,7 +34,7 @@ from comfywatchman.server.window import (
     choice_id,
     workflow_id,
 )
-from comfywatchman.state import choices, jobs, models, placed, store, workflows
+from comfywatchman.state import choices, deliveries, jobs, models, placed, store, workflows
 from comfywatchman.state.jobs import JobRow
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class View:
         measuring = running.engine.standing()
         with running.engine.reader.connect() as connection:
             sizes = list(models.sizes(connection))
+            notices = deliveries.counts(connection)
             return replace(
                 nothing_yet,
                 comfyui_root=str(running.place.comfyui_root),
@@ -119,6 +120,8 @@ class View:
                 downloads=jobs.counts(connection).get(("fetch", jobs.RUNNING), 0),
                 unverifiable=len(placed.unverifiable(connection)),
                 choices=len(choices.open_choices(connection)),
+                notices_waiting=notices[deliveries.WAITING],
+                notices_dead=notices[deliveries.DEAD],
                 hash_backlog_files=measuring.files,
                 hash_backlog_bytes=measuring.size,
                 hash_bytes_per_second=round(measuring.bytes_per_second),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
+
+from comfywatchman.disk.scouts import Scouts
 
 T = TypeVar("T")
 
@@ -54,8 +57,10 @@ class Answering:
     does: a share that hangs costs one thread, and holds nobody up. Used by any thread.
     """
 
-    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, patience: float = PATIENCE_SECONDS, scouts: Scouts | None = None) -> None:
+        """Wait *patience* seconds for each; *scouts*, if given, go ahead onto what may hang."""
         self._patience = patience
+        self._scouts = scouts
         self._left: dict[str, Question[object]] = {}
 
     def ask(
@@ -73,6 +78,9 @@ class Answering:
         """
         if about in self._left:
             raise Silent(about)
+        mount = self.mount_of(about)
+        if mount is not None and not self.answers(mount):
+            raise Silent(about)
         asked: Question[T] = Question(about)
         thread = threading.Thread(
             target=self._run, args=(asked, question), name=f"ask {about}"[:60], daemon=True
@@ -82,7 +90,42 @@ class Answering:
 
     def silent(self) -> frozenset[str]:
         """Return the trees that do not answer."""
-        return frozenset(self._left)
+        return frozenset(self._left) | {os.fsdecode(mount) for mount in self.mute(again=False)}
+
+    def mount_of(self, path: str | bytes) -> bytes | None:
+        """Return the first mount that may hang on the way to *path*, which is not touched."""
+        return None if self._scouts is None else self._scouts.on_the_way(path)
+
+    def answers(self, mount: bytes, *, anew: bool = False) -> bool:
+        """Say whether *mount* answers; no thread of ours goes there before it did.
+
+        *anew*: ask also where it answered a moment ago.
+        """
+        return self._scouts is None or self._scouts.answers(mount, self._patience, anew=anew)
+
+    def mute(self, *, again: bool) -> frozenset[bytes]:
+        """Return the mounts that do not answer; *again*: after each one was asked."""
+        if self._scouts is None:
+            return frozenset()
+        return self._scouts.silent(self._patience if again else None)
+
+    def blame(self, about: str, mount: bytes) -> None:
+        """Take in that what hangs in the tree *about* is *mount*: the rest of it may be asked."""
+        left = self._left.pop(about, None)
+        if left is not None:
+            left.about = os.fsdecode(mount)
+            self._left[left.about] = left
+            if not left.answer.empty():
+                self._forget(left)
+
+    def left_behind(self) -> list[str]:
+        """Return what the threads are about that did not come back."""
+        return sorted(self._left)
+
+    def close(self) -> None:
+        """End what goes ahead; nothing is asked any more."""
+        if self._scouts is not None:
+            self._scouts.close()
 
     def _wait(self, asked: Question[T], patience: float) -> T:
         while True:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from comfywatchman.disk.answering import Silent
+from comfywatchman.disk.errors import reading_failed
 from comfywatchman.disk.files import stamp_of
 from comfywatchman.disk.marks import BEAT_EVERY, Mark, Row, compare
 from comfywatchman.disk.places import GONE, dead_link, no_file, told
@@ -65,6 +67,8 @@ class Listing:
     """When a name was last added to or taken from the directory itself, as it says."""
     marked: bool = False
     """It agrees with its mark: there is nothing to mark anew."""
+    failed: tuple[tuple[str, Trouble], ...] = ()
+    """Those of *unclear* whose disk answered with an error, or where we may not look."""
     beside: tuple[bytes, ...] = ()
     """Names of entries that are no rows and become none: directories, files nobody wants."""
 
@@ -98,6 +102,7 @@ class _Found:
     unclear: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     odd: list[tuple[str, Trouble]] = field(default_factory=list)
+    failed: list[tuple[str, Trouble]] = field(default_factory=list)
     directories: list[os.DirEntry[bytes]] = field(default_factory=list)
     dead_links: list[os.DirEntry[bytes]] = field(default_factory=list)
     beside: list[bytes] = field(default_factory=list)
@@ -119,6 +124,10 @@ def _go_on() -> None:
     return
 
 
+Avoid = Callable[[bytes], None]
+"""Raises `Silent` for a path whose way comes to something that does not answer."""
+
+
 def walk(
     root: Path,
     wanted: Callable[[str], bool],
@@ -127,6 +136,7 @@ def walk(
     within: Path | None = None,
     *,
     marks: Callable[[bytes], Mark | None] = _unmarked,
+    avoid: Avoid | None = None,
 ) -> Iterator[Listing]:
     """Yield one listing for each directory below *root*, *root* first.
 
@@ -145,6 +155,8 @@ def walk(
             from there comes through one directory twice.
         marks: gives the mark of what *known* gives of a directory, which is not asked where the
             directory agrees with it.
+        avoid: asked before a directory or a link is touched. What it refuses is listed as one
+            that does not answer, or is unclear. Then no mark is compared, which touches every link.
     """
     try:
         top = _on_the_way(root, within)
@@ -160,7 +172,8 @@ def walk(
         found = _Found()
         trouble: Trouble | None = None
         try:
-            _look(place.path, wanted, found, known, beat, mark=marks(place.path))
+            mark = marks(place.path) if avoid is None else None
+            _look(place.path, wanted, found, known, beat, mark=mark, avoid=avoid)
         except OSError as error:
             if error.errno in GONE and place is not top:
                 continue
@@ -170,7 +183,7 @@ def walk(
             yield _troubled(link.path, linked=True, trouble=dead_link(_path(link.path)))
         for entry in found.directories:
             try:
-                below = _below(place, entry)
+                below = _below(place, entry, avoid)
             except OSError as error:
                 if error.errno not in GONE:
                     trouble = told(error, _path(entry.path))
@@ -209,6 +222,7 @@ def _look(
     beat: Callable[[], None],
     *,
     mark: Mark | None,
+    avoid: Avoid | None,
 ) -> None:
     """Read *directory*: with its mark alone where it agrees with it, and else with its rows."""
     marked = None if mark is None else compare(directory, mark, beat)
@@ -223,7 +237,7 @@ def _look(
     found.rows = known(directory)
     stored_rows = len(found.rows)
     try:
-        _read(directory, wanted, found, () if marked is None else marked.rows, beat)
+        _read(directory, wanted, found, () if marked is None else marked.rows, beat, avoid=avoid)
     finally:
         found.same = stored_rows - len(found.rows)
 
@@ -234,6 +248,8 @@ def _read(
     found: _Found,
     seen_before: Collection[Row],
     beat: Callable[[], None],
+    *,
+    avoid: Avoid | None,
 ) -> None:
     """Read *directory*; what is exactly as in the rows that were *found* is taken out of them.
 
@@ -252,6 +268,8 @@ def _read(
             path = entry.path
             row = take_out(path, None)
             try:
+                if avoid is not None and entry.is_symlink():
+                    avoid(path)
                 if row is not None:
                     seen = entry.stat()
                     if row == (
@@ -306,6 +324,8 @@ def _note_failure(
         return
     if wanted(name):
         found.unclear.append(name)
+        if not isinstance(error, Silent):
+            found.failed.append((name, reading_failed(error, _path(entry.path)).trouble()))
     else:
         # A link into something that answers with an error: reading it tells the same in its place.
         found.directories.append(entry)
@@ -319,8 +339,10 @@ def _leads_nowhere(link: os.DirEntry[bytes]) -> bool:
     return False
 
 
-def _below(above: _Place, entry: os.DirEntry[bytes]) -> _Place:
+def _below(above: _Place, entry: os.DirEntry[bytes], avoid: Avoid | None) -> _Place:
     """Return the directory of *entry*, with the identity of what a link leads to."""
+    if avoid is not None:
+        avoid(entry.path)
     linked = entry.is_symlink()
     real = os.path.realpath(entry.path) if linked else above.real + b"/" + entry.name
     return _place(entry.path, real, linked=linked, above=above)
@@ -357,27 +379,9 @@ def _listing(place: _Place, found: _Found, trouble: Trouble | None) -> Listing:
         tuple(found.odd),
         place.changed_ns,
         found.marked,
+        tuple(found.failed),
         tuple(found.beside),
     )
-
-
-def any_file(directory: Path, wanted: Callable[[str], bool]) -> bool:
-    """Say whether there is any file below *directory* that is *wanted* by its name.
-
-    Links are not followed, and what cannot be read holds none.
-    """
-    waiting = [os.fsencode(directory)]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif wanted(os.fsdecode(entry.name)):
-                        return True
-        except OSError:
-            continue
-    return False
 
 
 def stored(row: Row) -> Stamp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from comfywatchman.domain.errors import Trouble, WatchmanError
+from comfywatchman.domain.run_errors import Details
 
 
 class ComfyFixerError(Exception):
@@ -85,7 +86,22 @@ class ValidationError(ComfyFixerError):
     returned: int | str | None = None
 
 
-class VRAMOverflowError(ComfyFixerError):
+class ComfyUIError(ComfyFixerError):
+    """A running ComfyUI server: it does not answer, refuses a prompt, or a run failed."""
+
+    usual_code = "comfyui-unavailable"
+
+    details: Details = Details()
+    """Prompt, node, the server's own words; ``details.problems`` has each thing it refuses."""
+
+    @classmethod
+    def of(cls, error: WatchmanError) -> Self:
+        found = super().of(error)
+        found.details = getattr(error, "details", Details())
+        return found
+
+
+class VRAMOverflowError(ComfyUIError):
     """A ComfyUI server ran out of the memory of its graphics card."""
 
     usual_code = "vram-overflow"
@@ -106,6 +122,11 @@ _KINDS: dict[type[ComfyFixerError], tuple[str, ...]] = {
         *("unsafe-file", "verification-failed", "source-changed", "pickle-refused"),
         *("being-fetched", "download-off", "download-too-large", "name-taken", "link-refused"),
     ),
+    ComfyUIError: (
+        *("comfyui-unavailable", "queueing-uncertain", "prompt-refused", "run-failed"),
+        *("run-interrupted", "run-lost", "output-missing"),
+    ),
+    VRAMOverflowError: ("vram-overflow",),
 }
 """Codes that are of one kind wherever they come up; the others are of whoever met them."""
 _BY_CODE = {code: kind for kind, codes in _KINDS.items() for code in codes}

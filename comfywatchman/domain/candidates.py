@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import MODEL_SUFFIXES, Expected, ShortHash
 
+ASKED = "asked"
+"""What stands for a backend where a person names the source."""
+
 
 class Grade(StrEnum):
     """How well an offer is proven; contract section 2."""
@@ -82,6 +85,8 @@ class Wanted:
     """Every hash that a workflow gives for it; more than one is a contradiction."""
     short_hashes: tuple[ShortHash, ...] = ()
     """What texts of other programs say about its bytes: a hint, and no proof."""
+    linked: tuple[str, ...] = ()
+    """Models and repositories that notes of the workflows link to: the file may be there."""
     by_person: bool = False
     """A person gives an address or a hash, and no workflow: the name is only the end of it."""
 

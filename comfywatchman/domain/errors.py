@@ -33,6 +33,7 @@ class WatchmanError(Exception):
         self.remedy = remedy
         self.retry_after = retry_after
         """Seconds that the other side asked us to wait, where it did."""
+        self.unsent = False  # true where nothing was sent: the host is left alone for now
 
     def __str__(self) -> str:
         return f"{self.cause} {self.remedy} [{self.code}]"
@@ -76,6 +77,13 @@ class ExtraMissing(WatchmanError):
 
     code = "extra-missing"
     exit_status = 2
+
+
+class NoticeFailed(WatchmanError):
+    """Somebody who is to be told could not be."""
+
+    code = "notice-failed"
+    retryable = True
 
 
 class AddressInUse(WatchmanError):

@@ -150,6 +150,14 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A reading of a whole file that came to nothing: what was there, and why."""
+
+    stamp: Stamp
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What somebody promised about a file. ``None`` means: no promise."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
-from comfywatchman.domain.candidates import Candidate
+from comfywatchman.domain.candidates import ASKED, Candidate
 
 
 class Cause(StrEnum):
@@ -65,6 +65,11 @@ class FetchModel:
     @property
     def key(self) -> str:
         return f"{self.folder}/{self.name}"
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person named the source, so that no workflow speaks against it."""
+        return self.chosen or any(source.backend == ASKED for source in self.sources)
 
 
 Job = AnalyzeWorkflow | ResolveReference | FetchModel

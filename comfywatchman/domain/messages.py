@@ -296,7 +296,8 @@ class DownloadPaused:
     folder: str
     name: str
     reason: str
-    """``canceled``, ``hours`` (out of download.windows) or ``urgent`` (another goes first)."""
+    """``canceled``, ``hours`` (out of download.windows), ``urgent`` (another goes first),
+    ``question`` or ``replaced`` (another workflow means another file)."""
     done: int
 
 

@@ -101,6 +101,9 @@ class ModelReference:
     """The file that a directory must hold for the node to list it."""
     alone: bool = False
     """Whether the node opens this one file and no other part of a model beside it."""
+    linked: tuple[str, ...] = ()
+    """Links in notes to models and repositories that name no file, where nothing says where this
+    one is from: the file may be there."""
 
     @property
     def told_hashes(self) -> tuple[ShortHash, ...]:
@@ -208,6 +211,8 @@ class Hint(StrEnum):
     """Nobody says which folder the node reads; a file of that name is in this one."""
     UNVERIFIABLE = "unverifiable"
     """We fetched the file, and nobody publishes a hash that would prove it."""
+    TAKEN_AWAY = "taken-away"
+    """It was here, and somebody removed it: what a person removes is not fetched by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +237,8 @@ class Finding:
     """What a person should know about it; its code is a `Hint`."""
     shadows: tuple[Path, ...] = ()
     """Files of the same folder and name that ComfyUI does not open: *path* comes before them."""
+    found_by: tuple[str, ...] = ()
+    """The nodes that find the file as it is, where others that ask for it do not."""
 
     @property
     def misspelled(self) -> bool:

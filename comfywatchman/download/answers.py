@@ -159,8 +159,15 @@ def _same_file(reply: Reply, asked: Asked) -> bool:
 
 
 def _length(reply: Reply) -> int | None:
+    """Return the length that counts: beside chunks none does (RFC 9112, section 6.3)."""
+    if _is_chunked(reply):
+        return None
     text = reply.headers.get("Content-Length", "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _is_chunked(reply: Reply) -> bool:
+    return "chunked" in reply.headers.get("Transfer-Encoding", "").lower()
 
 
 def _check_promise(reply: Reply, total: int | None, asked: Asked) -> None:
@@ -170,8 +177,7 @@ def _check_promise(reply: Reply, total: int | None, asked: Asked) -> None:
             f"{reply.host} offers {total} bytes, but {asked.source.filename} should have {wanted}.",
             remedy="The file was replaced there. Look at its page, or name another source.",
         )
-    chunked = "chunked" in reply.headers.get("Transfer-Encoding", "").lower()
-    if total is None and wanted is None and not chunked:
+    if total is None and wanted is None and not _is_chunked(reply):
         raise WrongAnswer(
             f"{reply.host} does not say how long {asked.source.filename} is.",
             remedy="Look for another source of the file.",

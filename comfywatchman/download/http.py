@@ -24,6 +24,7 @@ from comfywatchman.domain.errors import (
     WrongAnswer,
 )
 from comfywatchman.domain.files import Expected, Mark, Measured
+from comfywatchman.domain.sizes import size_words
 from comfywatchman.download.answers import Asked, Opening, is_all, opening, token_is_bad
 from comfywatchman.download.handler import Fetched, OnProgress, OnStart, Start
 from comfywatchman.download.hashing import Carried, RunningHash, digest_of
@@ -38,6 +39,8 @@ _CHECK_ROOM_EVERY = 256 << 20
 _TRIES = 3
 _HEAD_SECONDS = 1.5
 """How much longer than one silence the head of an answer may take, redirects included."""
+_RANGE_HEAD_SECONDS = 30.0
+"""The head of a range comes from a server that has just answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +291,8 @@ class HttpHandler:
             shared.room.hold(part, order.total)
             return False
         take = partial(self._take, hashed=stream.hashed, order=order)
-        pace = Pace(stream.watch, shared.bandwidth, order.stop)
+        seconds = min(self._limits.stall_seconds, _RANGE_HEAD_SECONDS)
+        pace = Pace(stream.watch, shared.bandwidth, order.stop, seconds)
         span = Span(part, split, pace, buffer=stream.hashed.buffer, take=take)
         authenticate = order.authenticate and len(stream.reply.hops) == 1
         done = span.fetch(self._net, stream.reply, authenticate=authenticate)
@@ -338,7 +342,7 @@ class HttpHandler:
             raise _stopped(order)
         if reading.stalled:
             raise SourceUnavailable(
-                f"{reply.host} sent less than {self._limits.least_bytes} bytes in "
+                f"{reply.host} sent less than {size_words(self._limits.least_bytes)} in "
                 f"{self._limits.stall_seconds:g} s.",
                 remedy="It goes on later with what is there; nothing to do.",
             )
@@ -346,8 +350,8 @@ class HttpHandler:
     def _check_size(self, size: int | None, order: _Order) -> None:
         if size is not None and size > self._limits.max_bytes:
             raise DownloadTooLarge(
-                f"{order.source.filename} has {size} bytes, more than download.max_bytes "
-                f"({self._limits.max_bytes}).",
+                f"{order.source.filename} has {size_words(size)}, more than download.max_bytes "
+                f"({size_words(self._limits.max_bytes)}).",
                 remedy="Raise download.max_bytes, or fetch it yourself.",
             )
 

@@ -145,6 +145,8 @@ class Pace:
     watch: Watch
     bandwidth: Bandwidth | None
     stop: threading.Event
+    head_seconds: float = 30.0
+    """How long the head of an answer may take: nothing watches over it yet."""
 
 
 class Span:
@@ -260,7 +262,13 @@ class Span:
             "Range": f"bytes={chunk.begin}-{chunk.end - 1}",
             "If-Range": self._split.etag,
         }
-        return net.ask("GET", url, headers=headers, authenticate=authenticate)
+        return net.ask(
+            "GET",
+            url,
+            headers=headers,
+            authenticate=authenticate,
+            within=self._pace.head_seconds,
+        )
 
     def _is_right(self, reply: Reply, chunk: _Chunk) -> bool:
         return is_range(reply, chunk.begin, chunk.end, self._split.total, self._split.etag)

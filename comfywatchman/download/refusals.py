@@ -32,6 +32,7 @@ _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _MESSAGES = _PAGES | {"application/json", "application/problem+json"}
 _MESSAGE_SUFFIXES = (".json", ".html", ".htm")
 _MOST_MESSAGE = 16 << 10
+_MESSAGE_SECONDS = 5.0
 _MINUTES = 180.0
 _LATER = "It is tried again later; nothing to do."
 
@@ -159,11 +160,19 @@ def _said(reply: Reply) -> str:
     told = reply.headers.get("X-Error-Message", "")
     kind = reply.headers.get("Content-Type", "")
     if not told and "json" in kind:
-        told = _message(reply.read(_MOST_MESSAGE))
+        told = _message(_body(reply))
     elif not told and kind.startswith("text/plain"):
-        told = reply.read(_MOST_MESSAGE).decode(errors="replace")
+        told = _body(reply).decode(errors="replace")
     shown = "".join(c if c.isprintable() else " " for c in redact(told))
     return " ".join(shown.split()).rstrip(".")[:200]
+
+
+def _body(reply: Reply) -> bytes:
+    """Return the source's words; none where they do not come: what is meant the status says."""
+    try:
+        return reply.read(_MOST_MESSAGE, within=_MESSAGE_SECONDS)
+    except SourceUnavailable:
+        return b""
 
 
 def _message(body: bytes) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from comfywatchman.disk.part import Part
 from comfywatchman.domain.errors import DiskFull
+from comfywatchman.domain.sizes import size_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,19 @@ class Room:
     _held: dict[Path, _Held] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def hold(self, part: Part, total: int | None, more: int = 0) -> None:
+    def hold(
+        self,
+        part: Part,
+        total: int | None,
+        more: int = 0,
+        *,
+        queued: Callable[[int, int], int] = lambda _device, _room: 0,
+    ) -> None:
         """Promise *part* the room to grow to *total* bytes; what it was promised before is void.
 
         Without a *total* nothing can be promised, only looked whether there is room at all. *more*
-        is what is needed beside it for a while.
+        is what is needed beside it for a while. *queued* says, told the volume and how much it has
+        to give, how much of that is kept for those before it in line.
 
         Raises:
             DiskFull: others were promised it, or nobody has it.
@@ -46,8 +56,10 @@ class Room:
             self._held.pop(part.path, None)
             free = part.free_bytes()
             others = sum(held.rest for held in list(self._held.values()) if held.device == device)
-            if free - others - rest < self.min_free_bytes:
-                raise self._full(part, rest, free, others)
+            room = free - others - self.min_free_bytes
+            kept = queued(device, room) if rest <= room else 0
+            if rest + kept > room:
+                raise self._full(part, rest, free, others, kept)
             self._held[part.path] = _Held(device, rest)
 
     def wrote(self, part: Part, total: int | None) -> None:
@@ -60,12 +72,14 @@ class Room:
         """Give back what was promised to the part at *path*."""
         self._held.pop(path, None)
 
-    def _full(self, part: Part, rest: int, free: int, others: int) -> DiskFull:
-        taken = f", {others} of them for transfers under way" if others else ""
-        lacking = rest + self.min_free_bytes + others - free
+    def _full(self, part: Part, rest: int, free: int, others: int, kept: int) -> DiskFull:
+        taken = f", {size_words(others)} of it for transfers under way" if others else ""
+        if kept:
+            taken += f", {size_words(kept)} of it for what is before it in line"
+        lacking = rest + self.min_free_bytes + others + kept - free
         return DiskFull(
-            f"{rest} bytes are still to come for {part.path.name}, {free} are free{taken}, and "
-            f"{self.min_free_bytes} are to stay free.",
-            remedy=f"Free {lacking} bytes on the disk of {part.path.parent}, or lower "
-            "download.min_free_bytes. It goes on by itself.",
+            f"{size_words(rest)} are still to come for {part.path.name}, {size_words(free)} are "
+            f"free{taken}, and {size_words(self.min_free_bytes)} are to stay free.",
+            remedy=f"Free {size_words(lacking)} on the disk of {part.path.parent}, or lower "
+            "download.min_free_bytes.",
         )

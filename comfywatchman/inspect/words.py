@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
+
 T = TypeVar("T", dict[str, object], dict[str, dict[str, int]], list[str])
 
 _MOST_TAGS = 50
@@ -95,6 +97,6 @@ def _listed(text: str) -> list[str]:
 def _json(text: str | None, kind: type[T]) -> T:
     """Return *text* read as *kind*; empty where it is something else."""
     try:
-        return msgspec.json.decode(text or "", type=kind)
+        return decoder_of(kind).decode(text or "")
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return kind()

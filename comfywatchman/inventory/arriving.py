@@ -50,10 +50,11 @@ def is_being_fetched(path: Path) -> bool:
 
     A companion to which nobody has written for `FRESH_SECONDS`, nor to the file, was left behind.
     """
-    beside = [seen for suffix in COMPANIONS if (seen := _changed_ns(f"{path}{suffix}")) is not None]
+    text = str(path)
+    beside = [seen for suffix in COMPANIONS if (seen := _changed_ns(text + suffix)) is not None]
     if not beside:
         return False
-    newest = max(*beside, _changed_ns(str(path)) or 0)
+    newest = max(*beside, _changed_ns(text) or 0)
     return time.time_ns() - newest < FRESH_SECONDS * 1e9
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -117,12 +118,26 @@ class Reply:
         plain = getattr(response, "chunked", True) is False
         return stream if plain and isinstance(stream, io.BufferedReader) else None
 
-    def read(self, limit: int) -> bytes:
+    def read(self, limit: int, within: float | None = None) -> bytes:
         """Return the first *limit* bytes of the decoded body, or fewer if it has no more.
+
+        *within* is how many seconds all of that may take, however steadily it trickles.
 
         Raises:
             SourceUnavailable: the connection ended, or nothing came in time.
         """
+        if within is None:
+            return self._read(limit)
+        timer = threading.Timer(within, self.hang_up)
+        timer.name, timer.daemon = "deadline", True
+        timer.start()
+        try:
+            return self._read(limit)
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _read(self, limit: int) -> bytes:
         try:
             return self._raw.read(limit, decode_content=True) if limit else b""
         except NETWORK_ERRORS as error:

@@ -221,19 +221,23 @@ class _Host:
             self._bucket.rates = _rates(self._pace, speed)
 
     def _limited(self, seconds: float) -> RateLimited:
-        return RateLimited(
+        error = RateLimited(
             f"{self.name} is asked less often: its next turn is in {seconds:.0f} s.",
             remedy="It is asked again then; nothing to do.",
             retry_after=seconds,
         )
+        error.unsent = True
+        return error
 
     def _left_alone(self, seconds: float) -> SourceUnavailable:
-        return SourceUnavailable(
+        error = SourceUnavailable(
             f"{self.name} failed {self._breaking.after} times in a row and is left alone for "
             f"{max(1.0, seconds):.0f} s.",
             remedy="It is tried again then; nothing to do.",
             retry_after=seconds,
         )
+        error.unsent = True
+        return error
 
 
 class Manners:

@@ -45,6 +45,8 @@ def origin_of(url: str) -> Origin:
     other = (theirs.host or "").strip("[]").rstrip(".").lower()
     if not host or host != other or port != theirs.port or not _HOST.fullmatch(host):
         raise _refused(shown, "has no host name that can be trusted")
+    if port == 0:
+        raise _refused(shown, "has a port at which nobody listens")
     return Origin(scheme, host, port or (443 if scheme == "https" else 80))
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.disk.files import stamp_of
@@ -20,9 +20,11 @@ from comfywatchman.domain.errors import FileUnreadable, ParserFailed
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.references import WorkflowContent
 from comfywatchman.parsing.process import ChildProcess
-from comfywatchman.parsing.reading import read_answer
 from comfywatchman.parsing.tables import shipped_tables
 from comfywatchman.parsing.wire import Answer, Bounds, Hello, Request
+
+if TYPE_CHECKING:
+    from comfywatchman.analyze.loaders import Tables
 
 _IDLE_SECONDS = 60.0
 _FILES_PER_CHILD = 500
@@ -71,7 +73,7 @@ class Parser:
         Raises:
             SettingsInvalid: one of *extra_loaders* is no line of the loader table.
         """
-        self._tables = shipped_tables(extra_loaders)
+        self._tables = _here(shipped_tables(extra_loaders))
         self._hello = Hello(limits or Limits(), bounds or Bounds(), tuple(extra_loaders))
         self._deadline_seconds = deadline_seconds
         self._child: ChildProcess | None = None
@@ -97,7 +99,7 @@ class Parser:
         """
         if tuple(extra_loaders) == self._hello.extra_loaders:
             return
-        self._tables = shipped_tables(extra_loaders)
+        self._tables = _here(shipped_tables(extra_loaders))
         self._hello = replace(self._hello, extra_loaders=tuple(extra_loaders))
         self.close()
 
@@ -152,7 +154,10 @@ class Parser:
         return Parsed(content, answer.sha256, before, changed=_stamp(file) != before)
 
     def _asked(self, file: int, filename: str) -> Answer:
-        if not hasattr(socket, "send_fds"):
+        if self._tables is not None:
+            # What reads files takes 3 MB, which a daemon that has a child for it need not hold.
+            from comfywatchman.parsing.reading import read_answer
+
             with os.fdopen(os.dup(file), "rb") as source:
                 return read_answer(source, filename, self._tables, self._hello.limits)
         # A name need not be UTF-8, and the child only quotes it.
@@ -172,6 +177,11 @@ class Parser:
             self._child = ChildProcess(self._hello)
             self._files = 0
         return self._child
+
+
+def _here(tables: Tables) -> Tables | None:
+    """Return what has to be kept of the tables in this process: nothing where a child has them."""
+    return None if hasattr(socket, "send_fds") else tables
 
 
 def _failed(what: str) -> WorkflowContent:

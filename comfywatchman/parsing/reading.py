@@ -24,8 +24,8 @@ def read_answer(source: BinaryIO, filename: str, tables: Tables, limits: Limits)
         OSError: the disk failed.
         MemoryError: the file needs more than the process may use.
     """
-    size = source.seek(0, os.SEEK_END)
     source.seek(0)
+    size = os.fstat(source.fileno()).st_size
     if size <= _BLOCK:
         data = source.read()
         content = read_in_memory(data, filename, tables, limits, findings=True)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from comfywatchman.analyze.limits import Limits
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.references import WorkflowContent
 
 _T = TypeVar("_T")
@@ -110,6 +111,7 @@ def _message(connection: socket.socket, length: bytes, kind: type[_T]) -> _T:
     if size > _LONGEST_MESSAGE:
         raise ConnectionEnded
     try:
+        decoder_of(kind)  # what is known about a class is put together by one thread at a time
         return msgspec.msgpack.decode(_exactly(connection, size), type=kind)
     except msgspec.DecodeError as error:
         raise ConnectionEnded from error

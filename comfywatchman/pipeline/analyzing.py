@@ -23,6 +23,7 @@ from comfywatchman.domain.references import Analysis, WorkflowContent
 from comfywatchman.pipeline.desk import Outcome
 from comfywatchman.pipeline.library import StoredLibrary, as_on_disk
 from comfywatchman.pipeline.reach import Reach
+from comfywatchman.pipeline.resting import Resting
 from comfywatchman.pipeline.unplugged import with_unplugged
 
 if TYPE_CHECKING:
@@ -58,11 +59,15 @@ class Analyzer:
     may become others while we run."""
     patience_seconds: float = 0.0
     """How long a file that is too short may still grow; 0 where its writer was waited for."""
+    resting: Resting = field(default_factory=Resting)
 
     def step(self, row: JobRow) -> Outcome:
         """Carry out an `AnalyzeWorkflow` job."""
         job = row.job
         assert isinstance(job, AnalyzeWorkflow)  # noqa: S101 - the table's kind says so
+        wait = self.resting.left(job, self.reader)
+        if wait is not None:
+            return Outcome(put_off=wait)
         started = time.monotonic()
         if self.loaders is not None:
             self.parser.use_loaders(self.loaders())
@@ -78,6 +83,7 @@ class Analyzer:
             trouble = analysis.content.trouble or _CHANGED
             return Outcome(trouble=trouble, retry_in=0.2 * 2**row.attempts)
         duration = time.monotonic() - started
+        self.resting.note(job.path, duration)
         event: Event = WorkflowAnalyzed(analysis, duration, job.cause, stamp)
         told = _refused(analysis) if job.cause is Cause.CHANGED else ()
         return Outcome((event, *told))

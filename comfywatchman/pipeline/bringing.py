@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from comfywatchman.disk.part import Part, remove_part
 from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import (
     BeingFetched,
+    DiskFull,
     NameTaken,
     UrlRefused,
     VerificationFailed,
@@ -34,6 +36,8 @@ from comfywatchman.download.room import Room
 from comfywatchman.inventory import sample_of
 from comfywatchman.pipeline import pickles
 from comfywatchman.pipeline.at_hand import AtHand
+from comfywatchman.pipeline.doubting import wait_for_certainty
+from comfywatchman.pipeline.queued import Queued
 from comfywatchman.pipeline.telling import Progress
 from comfywatchman.place import Target, link_existing, plan, publish_target, quarantine, staged
 from comfywatchman.state import jobs, workflows
@@ -152,6 +156,7 @@ class Bringing:
         means, job = self.means, self.job
         at_hand = AtHand(means.reader, means.keeper, self.stop, means.measures)
         for path, size in at_hand.copies(job, sha256):
+            wait_for_certainty(means.reader, self.row, self.stop)
             if not link_existing(path, target, self.stop):
                 continue
             remove_part(target.part)
@@ -183,17 +188,28 @@ class Bringing:
         expected = Expected(source.size, promised)
         started = time.monotonic()
         with staged(target) as part:
-            self.means.room.hold(part, source.size or source.size_about)
+            self._hold_room(source, part)
             fetched = self._fetched(handler, source, part, expected)
             measured = self._verified(part, expected, fetched)
             if wanted and measured.sha256 not in wanted:
                 raise self._unwanted(part, measured, wanted)
             self._wanted()  # a workflow may have changed while the bytes came
+            wait_for_certainty(self.means.reader, self.row, self.stop)
             chosen = self.job.chosen
             pickles.check_bytes(part.descriptor, self.job.name, self.means.pickles, chosen=chosen)
             final = publish_target(target, part, measured)
         took = time.monotonic() - started
         return self._news(source, final, fetched, measured, took, promised=promised is not None)
+
+    def _hold_room(self, source: Candidate, part: Part) -> None:
+        queued = Queued(self.means.folders, self.means.reader)
+        size = source.size or source.size_about
+        try:
+            self.means.room.hold(part, size, queued=partial(queued.before, self.row))
+        except DiskFull:
+            if not part.size:
+                part.remove()  # thousands may wait for room
+            raise
 
     def _handler(self, source: Candidate) -> DownloadHandler:
         for handler in self.means.handlers:

@@ -19,7 +19,7 @@ from comfywatchman.domain.messages import (
     RootOffline,
     RootOnline,
 )
-from comfywatchman.state import promises, workflows
+from comfywatchman.state import loose, promises, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.state.keeper import Connection
@@ -68,7 +68,8 @@ def by_name(connection: Connection, event: Event) -> tuple[Path, ...]:
             return tuple(promises.doubting(connection, path.name, digits))
         case ModelMoved(path=path, before=before):
             names = {*parts_of(path.name), *parts_of(before.name)}
-            return tuple(w for name in names for w in workflows.wanting(connection, name))
+            named = [w for name in names for w in workflows.wanting(connection, name)]
+            return (*named, *loose.taking(connection, path))
         case (
             ModelPlaced(path=path)
             | ModelFound(path=path)
@@ -78,7 +79,8 @@ def by_name(connection: Connection, event: Event) -> tuple[Path, ...]:
         ):
             # Of a model in parts, a workflow names the first.
             names = {*parts_of(path.name)}
-            return tuple(w for name in names for w in workflows.wanting(connection, name))
+            named = [w for name in names for w in workflows.wanting(connection, name)]
+            return (*named, *loose.taking(connection, path))
         case RootOffline(root=root):
             return tuple(workflows.wanting_from(connection, root))
         case RootOnline(root=root):

@@ -59,6 +59,8 @@ class Outcome:
     """Other bytes came than were promised."""
     interrupted: bool = False
     """We broke it off ourselves: the job waits as it was, unless it was canceled."""
+    put_off: float | None = None
+    """Seconds until it is looked at again: nothing was done yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Desk:
     rules: Callable[[str], jobs.Rules] = lambda _kind: jobs.ANY
     """Which jobs of a kind may be handed out at this moment."""
     hold: Hold = field(default_factory=Hold)
+    within: list[Callable[[Connection, Sequence[Event]], None]] = field(default_factory=list)
+    """Who notes something of events in the transaction that stores them, before they are."""
     workers: dict[str, int] = field(default_factory=dict)
     """How many workers listen to each bell; one when not named."""
 
@@ -97,7 +101,7 @@ class Desk:
         told = tuple(events)
         if not told:
             return
-        kinds = self.keeper.write(lambda connection: _record_all(connection, told))
+        kinds = self.keeper.write(lambda connection: self._record(connection, told))
         self._after(told, kinds)
 
     def submit(self, asked: Sequence[Job], *, urgent: bool = False) -> None:
@@ -126,7 +130,7 @@ class Desk:
 
         def change(connection: Connection) -> set[str]:
             now = time.time()
-            kinds = _record_all(connection, outcome.events)
+            kinds = self._record(connection, outcome.events)
             kinds |= jobs.enqueue(connection, outcome.jobs, now)
             again = _close(connection, row, outcome, now)
             # A search may have waited for this workflow to be read.
@@ -139,7 +143,7 @@ class Desk:
         if outcome.trouble is not None and failed and row.kind == "analyze":
             events = (*events, JobFailed(row.kind, row.key, outcome.trouble))
         self._after(events, kinds)
-        if outcome.interrupted:
+        if outcome.interrupted or outcome.put_off is not None:
             return
         if outcome.trouble is None:
             self.on_job(row.kind, "done")
@@ -168,6 +172,11 @@ class Desk:
 
     def ring(self, kind: str) -> None:
         self._ring({kind})
+
+    def _record(self, connection: Connection, events: Sequence[Event]) -> set[str]:
+        for note in self.within:
+            note(connection, events)
+        return _record_all(connection, events)
 
     def _after(self, events: Iterable[Event], kinds: set[str]) -> None:
         for event in events:
@@ -208,6 +217,9 @@ def _only(kind: type[E], events: Iterable[Event]) -> list[E]:
 def _close(connection: Connection, row: JobRow, outcome: Outcome, now: float) -> str | None:
     if outcome.interrupted:
         jobs.release(connection, row.id, now)
+        return None
+    if outcome.put_off is not None:
+        jobs.put_off(connection, row.id, now, outcome.put_off)
         return None
     if outcome.trouble is None:
         return jobs.finish(connection, row.id, now)

@@ -32,11 +32,12 @@ from comfywatchman.domain.messages import (
 )
 from comfywatchman.pipeline.bringing import Bringing, Means
 from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.doubting import why_in_vain
 from comfywatchman.pipeline.halting import Halt, Halts, Why
 from comfywatchman.pipeline.leftovers import part_of
-from comfywatchman.pipeline.patience import Patience
+from comfywatchman.pipeline.patience import HERE, Patience
 from comfywatchman.pipeline.reach import Reach
-from comfywatchman.state import models
+from comfywatchman.state import jobs, models
 
 if TYPE_CHECKING:
     from comfywatchman.state.jobs import JobRow
@@ -45,6 +46,7 @@ AGAIN_SECONDS = 1.0
 """After other bytes than promised: once more, from the start."""
 ELSEWHERE_SECONDS = 2.0
 """How often it is looked whether another process has finished with the same file."""
+_TURN_SECONDS = 0.05
 _SUBSTANCE = 1 << 20
 """Bytes that a try must bring to count as progress: a server that cuts after each kilobyte would
 be asked for ever. Of a small file a sixteenth is enough."""
@@ -64,12 +66,15 @@ class Fetcher:
     halts: Halts = field(default_factory=Halts)
     in_the_way: Callable[[JobRow], Why | None] = lambda _row: None
     """Says why a transfer is to make place for others now, if it is."""
+    on_request: bool = True
+    """Whether a person's own word is enough all the same: not with ``--no-download``."""
 
     def step(self, row: JobRow) -> Outcome:
         """Carry out a `FetchModel` job; doing it twice does no harm."""
         job = row.job
         assert isinstance(job, FetchModel)  # noqa: S101 - the table's kind says so
-        halt = Halt(self.stop, lambda: self.in_the_way(row))
+        reader = self.means.reader
+        halt = Halt(self.stop, lambda: why_in_vain(reader, row) or self.in_the_way(row))
         with self.halts.over(row.id, halt):
             outcome = self._step(job, row, halt)
         if outcome.retry_in is None and not outcome.interrupted:
@@ -82,15 +87,16 @@ class Fetcher:
             return self._failed(job, row, offline, progressed=False)
         before = self._gathered(job)
         try:
-            if not self.allowed:
+            if not self.allowed and not (self.on_request and row.priority >= jobs.NOW):
                 raise DownloadOff(
                     f"{job.folder}/{job.name} is not fetched: downloads are switched off.",
                     remedy="Start without --no-download, or run `comfywatchman fix`.",
                 )
             events = Bringing(self.means, row, job, halt).bring()
         except Interrupted:
-            if halt.why is not None:
-                paused = DownloadPaused(job.folder, job.name, halt.why, self._gathered(job))
+            why = halt.why or why_in_vain(self.means.reader, row)
+            if why is not None:
+                paused = DownloadPaused(job.folder, job.name, why, self._gathered(job))
                 self.means.tell(paused)
             return Outcome(interrupted=True)
         except WatchmanError as error:
@@ -140,10 +146,12 @@ class Fetcher:
         verdict = self.patience.judge(error, 0 if progressed else row.attempts)
         if verdict.retry_in is None:
             return self._given_up(job, error)
-        told = self._retrying(job, row, verdict.trouble, verdict.retry_in)
-        return Outcome(
-            told, trouble=verdict.trouble, retry_in=verdict.retry_in, progressed=progressed
-        )
+        wait = verdict.retry_in
+        if verdict.trouble.code in HERE:
+            # Thousands that wait for one disk look at it in turns.
+            wait = max(wait, self.means.reader.read(jobs.open_jobs) * _TURN_SECONDS)
+        told = self._retrying(job, row, verdict.trouble, wait)
+        return Outcome(told, trouble=verdict.trouble, retry_in=wait, progressed=progressed)
 
     def _mismatched(self, job: FetchModel, row: JobRow, error: VerificationFailed) -> Outcome:
         """Other bytes came: once more from the start; the second time the source has changed."""

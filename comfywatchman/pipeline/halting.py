@@ -12,7 +12,7 @@ _LOOK_EVERY = 1.0
 _SLICE = 0.1
 
 Why = str
-"""``canceled``, ``hours`` or ``urgent``."""
+"""``canceled``, ``hours``, ``urgent``, ``question`` or ``replaced``."""
 
 
 class Halt(threading.Event):

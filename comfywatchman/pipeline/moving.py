@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.messages import ModelMoved
 from comfywatchman.inventory import sample_of
-from comfywatchman.state import hashes
+from comfywatchman.state import hashes, models
+from comfywatchman.state.lookups import Lookups
 
 if TYPE_CHECKING:
     from comfywatchman.state.hashes import Known
@@ -50,6 +52,64 @@ def moved(
     reading = known.reading(stamp, known.links) if exchanged else None
     same = _same(known, path, stamp)
     return ModelMoved(path, before, stamp, same, proven, exchanged, reading)
+
+
+def under_known_names(
+    reader: Reader,
+    files: Sequence[tuple[Path, Stamp]],
+    look: Callable[[Path], Stamp | None],
+    beat: Callable[[], None] = lambda: None,
+) -> list[ModelMoved]:
+    """Return those of *files* that had other names, which other files may have by now.
+
+    So it is where names were exchanged, or a file was renamed over another one, and nobody heard.
+
+    Args:
+        reader: of the rows; none of what is returned is to be stored before all of it is known.
+        files: what is new or changed, and its stamp.
+        look: gives the stamp of what is there now; ``None`` for nothing.
+        beat: called for each.
+    """
+    found: list[ModelMoved] = []
+    with reader.connect() as connection:
+        known = Lookups(connection)
+        for path, stamp in files if models.any_row(connection) else ():
+            beat()
+            for other, was, _ in known.names_of(stamp):
+                if other == path or not _is_renamed(was, stamp):
+                    continue
+                row, there = hashes.known(connection, other), _at(other, look)
+                if row is not None and row.whole and not _is_same_file(there, stamp):
+                    over = there is not None
+                    found.append(moved(reader, path, other, stamp, exchanged=over, was=row))
+                    break
+    return found
+
+
+def _at(path: Path, look: Callable[[Path], Stamp | None]) -> Stamp | WatchmanError | None:
+    try:
+        return look(path)
+    except WatchmanError as error:
+        return error
+
+
+def _is_renamed(before: Stamp, now: Stamp) -> bool:
+    return _file(before) == _file(now) and _bytes(before) == _bytes(now)
+
+
+def _is_same_file(there: Stamp | WatchmanError | None, stamp: Stamp) -> bool:
+    """Whether it still has that name, too; so it may be where nobody can tell."""
+    if there is None:
+        return False
+    return isinstance(there, WatchmanError) or _file(there) == _file(stamp)
+
+
+def _file(stamp: Stamp) -> tuple[int, int]:
+    return stamp.device, stamp.inode
+
+
+def _bytes(stamp: Stamp) -> tuple[int, int]:
+    return stamp.size, stamp.mtime_ns
 
 
 def _same(known: Known, path: Path, stamp: Stamp) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from comfywatchman.domain.errors import Trouble, WatchmanError
 
@@ -11,6 +12,14 @@ HERE = frozenset({"disk-full", "folder-not-writable", "disk-failed", "root-offli
 """Troubles of this machine: they last until somebody acts, and pass at once when cured."""
 
 HERE_SECONDS = 10.0
+
+_BY_ITSELF = "It goes on by itself."
+_BY_HAND = "run the command again: it goes on with what is there."
+_PROMISE = re.compile(
+    r"(?:It|They) (?:goes on|(?:is|are) (?:asked|fetched|looked for|put|read|tried) again)"
+    r"[^.;]*(?:[.;] ?|$)(?:nothing to do\.)?"
+)
+"""What a command that ends now cannot keep."""
 
 LONGEST_ASKED = 3600.0
 """Seconds; a source that asks us to wait longer is asked after that all the same."""
@@ -74,9 +83,22 @@ class Patience:
         trouble = error.trouble()
         if not error.retryable:
             return Verdict(trouble, None)
-        if trouble.code in HERE:
-            return Verdict(trouble, HERE_SECONDS if self.lasting else None)
-        return Verdict(trouble, self.again(attempts, error.retry_after))
+        if trouble.code not in HERE:
+            again = self.again(attempts, error.retry_after)
+        else:
+            again = HERE_SECONDS if self.lasting else None
+        return Verdict(self.promised(trouble, again), again)
+
+    def promised(self, trouble: Trouble, again: float | None) -> Trouble:
+        """Return *trouble* with a remedy that says who goes on: this program, or its user."""
+        if again is not None:
+            said = trouble.remedy if trouble.code not in HERE else f"{trouble.remedy} {_BY_ITSELF}"
+            return replace(trouble, remedy=said)
+        if self.lasting:
+            return trouble
+        said = _PROMISE.sub("", trouble.remedy).strip()
+        said = said[:1].upper() + said[1:]
+        return replace(trouble, remedy=f"{said} Then {_BY_HAND}" if said else f"Later, {_BY_HAND}")
 
     def again(self, attempts: int, retry_after: float | None) -> float | None:
         """Return seconds until a source may be asked once more, ``None`` when it was enough.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import Offline, Trouble, WatchmanError
 from comfywatchman.resolve.catalog import Catalog, CatalogEntry, CatalogSource
 from comfywatchman.resolve.manager_list import entries_of_list, fetch_list
@@ -132,7 +133,7 @@ class ManagerList:
             return None
         self._next = failed.checked_at + _AFTER_FAILURE
         try:
-            return msgspec.json.decode(failed.body, type=Trouble)
+            return decoder_of(Trouble).decode(failed.body)
         except msgspec.DecodeError:
             return None
 

@@ -82,7 +82,8 @@ class Question:
     url: str
     """As it was asked: it holds no token."""
     how: str
-    """``asked``, ``known`` (from the cache), ``failed`` or ``not-asked`` (offline)."""
+    """``asked``, ``known`` (from the cache), ``failed`` or ``not-asked`` (offline, or the host is
+    left alone for now)."""
     status: int | None = None
 
 
@@ -228,8 +229,8 @@ class Questions:
                 limit=limit,
                 kind=kind,
             )
-        except WatchmanError:
-            self.watch(Question(method, url, "failed"))
+        except WatchmanError as error:
+            self.watch(Question(method, url, "not-asked" if error.unsent else "failed"))
             raise
         self.watch(Question(method, url, "asked", answer.status))
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +34,29 @@ class Reach:
             Silent: the file system does not answer.
         """
         root = next((root for root in self.doubtful if path.is_relative_to(root)), None)
-        if root is None:
+        about = self._mount_of(path) if root is None else str(root)
+        if about is None:
             return look_at(path)
-        return self.answering.ask(str(root), lambda _beat: look_at(path))
+        return self.answering.ask(about, lambda _beat: look_at(path))
+
+    def _mount_of(self, path: Path) -> str | None:
+        mount = self.answering.mount_of(str(path))
+        return None if mount is None else os.fsdecode(mount)
+
+    def answers(self, path: Path) -> bool:
+        """Say whether what *path* lies on answers, without going there."""
+        mount = self.answering.mount_of(str(path))
+        return mount is None or self.answering.answers(mount)
+
+    def expect(self, path: Path) -> None:
+        """Make sure that what *path* lies on answers, without going there.
+
+        Raises:
+            DiskFailed: it does not.
+        """
+        if not self.answers(path):
+            silence = Silent(str(path))
+            raise reading_failed(silence, path) from silence
 
     def look(self, path: Path) -> Stamp | None:
         """Return the stamp of *path*; ``None`` where nothing is there.

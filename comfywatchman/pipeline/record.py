@@ -34,6 +34,7 @@ from comfywatchman.state import (
     choices,
     hashes,
     jobs,
+    loose,
     models,
     placed,
     promises,
@@ -215,9 +216,11 @@ def _follow_many(
     kinds: set[str] = set()
     if not workflows.any_wants(connection):
         return kinds
-    asked = Lookups(connection)
+    asked, any_loose = Lookups(connection), loose.anybody(connection)
     for event, losers in zip(events, losing, strict=True):
         waiting = losers.union(*map(asked.wanting, parts_of(event.path.name)))
+        if any_loose:
+            waiting |= {*loose.taking(connection, event.path)}
         if waiting:
             follow = next_jobs(event, waiting=tuple(sorted(waiting)))
             kinds |= jobs.enqueue(connection, follow, now)

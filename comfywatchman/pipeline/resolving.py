@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look
-from comfywatchman.domain.candidates import Candidate, Resolution, Wanted
+from comfywatchman.domain.candidates import Candidate, Grade, Resolution, Wanted
 from comfywatchman.domain.errors import DownloadOff, Offline, SourceUnavailable, WatchmanError
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause, ResolveReference
@@ -23,13 +23,15 @@ from comfywatchman.place import plan
 from comfywatchman.resolve.backend import ask
 from comfywatchman.resolve.offers import Offers
 from comfywatchman.resolve.ranking import Auto, choose
-from comfywatchman.state import choices, models, workflows
+from comfywatchman.state import choices, jobs, models, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.resolve.backend import SearchBackend
     from comfywatchman.state.jobs import JobRow
     from comfywatchman.state.keeper import Reader
 
+_LONGEST_DOUBT = 60.0
+"""Seconds that another address of the same file is waited for, which cannot be asked now."""
 _MOST_ROUNDS = 4
 """Times that the places are asked while workflows go on saying more."""
 
@@ -55,10 +57,10 @@ class Resolver:
             target = plan(self.folders, job.folder, job.name, fingerprint="")
             if look(target.final) is not None and self._indexed(job):
                 return self._here_already(job)
-            if self.auto == "off":
+            if self._auto(row) == "off":
                 raise DownloadOff(
                     f"{job.folder}/{job.name} is not looked for: download.auto is off.",
-                    remedy="Set download.auto, or put the file in place yourself.",
+                    remedy="Have it fetched with `comfywatchman fix`, or set download.auto.",
                 )
             wanted = self._wanted(job)
             answer = self.reader.read(lambda c: choices.answer(c, job.folder, job.name))
@@ -71,12 +73,29 @@ class Resolver:
         resolution = choose(
             offers.candidates,
             wanted,
-            auto=self.auto,
+            auto=self._auto(row),
             tokens=self.tokens,
             complete=offers.complete,
             troubles=offers.troubles,
         )
-        return self._outcome(job, row, offers, resolution)
+        doubt = self._doubted(row, wanted, offers, resolution)
+        return doubt or self._outcome(job, row, offers, resolution)
+
+    def _doubted(
+        self, row: JobRow, wanted: Wanted, offers: Offers, resolution: Resolution
+    ) -> Outcome | None:
+        """Ask an address once more that may have another file of this name, a few times."""
+        if not offers.troubles or not _may_be_contradicted(wanted, offers, resolution):
+            return None
+        again = self.patience.again(row.attempts, offers.retry_after)
+        if row.attempts >= self.patience.max_retries or again is None or again > _LONGEST_DOUBT:
+            return None
+        return Outcome(trouble=offers.troubles[0], retry_in=again)
+
+    def _auto(self, row: JobRow) -> Auto:
+        """Return what is fetched without a question: who asks for it now has said yes."""
+        asks = self.auto in {"ask", "off"}
+        return "exact" if asks and row.priority >= jobs.NOW else self.auto
 
     def _wanted(self, job: ResolveReference) -> Wanted:
         return self.reader.read(lambda c: workflows.wanted(c, job.folder, job.name))
@@ -131,6 +150,16 @@ class Resolver:
             return Outcome(trouble=verdict.trouble, retry_in=verdict.retry_in)
         event = ReferenceUnresolved(job.folder, job.name, verdict.trouble)
         return Outcome((event,), trouble=verdict.trouble)
+
+
+def _may_be_contradicted(wanted: Wanted, offers: Offers, resolution: Resolution) -> bool:
+    """Say whether an address that could not be asked may have another file of this name.
+
+    Which of two hubs answers today must not decide which file is meant. A hash decides.
+    """
+    several = len(set(wanted.urls)) > 1
+    proven = any(offer.grade is Grade.A for offer in resolution.chosen)
+    return bool(resolution.chosen) and several and not proven and not offers.complete
 
 
 def still_serves(answer: Candidate, wanted: Wanted) -> bool:

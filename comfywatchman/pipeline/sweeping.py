@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman.disk.walk import Identity, Listing, stored, walk
+from comfywatchman.disk.answering import Silent
+from comfywatchman.disk.walk import Avoid, Identity, Listing, stored, walk
 from comfywatchman.domain.errors import RootOffline, Trouble
 from comfywatchman.domain.files import MODEL_SUFFIXES, Folders, Stamp
 from comfywatchman.domain.messages import Event, ModelCorrupt, ModelFound
@@ -92,6 +93,8 @@ class TreeNews:
     """Names of models or workflows that are no files: links to nothing, pipes."""
     unmarked: tuple[marks.Unmarked, ...] = ()
     """Directories of models in which nothing changed or is missing, and that have no mark."""
+    mute_links: tuple[Path, ...] = ()
+    """Known files that are links to something that does not answer."""
 
     def out_of_reach(self) -> dict[Path, Trouble]:
         """Return the places that are not what they were, and why."""
@@ -104,7 +107,14 @@ class TreeNews:
             ).trouble()
             for path in self.dead_links
         }
-        return {**dead, **links, **held}
+        mute = {
+            path: RootOffline(
+                f"The link {path} leads to something that does not answer.",
+                remedy="Look at the drive or the server it leads to; it is tried again by itself.",
+            ).trouble()
+            for path in self.mute_links
+        }
+        return {**dead, **links, **mute, **held}
 
     def emptied(self) -> set[Path]:
         """Return the places that were full and hold nothing now."""
@@ -160,6 +170,7 @@ TakeNew = Callable[[Path, Sequence[tuple[str, Stamp]]], None]
 @dataclass(slots=True)
 class _Gathering:
     sweep: Sweep
+    avoid: Avoid | None = None
     files: int = 0
     handed_over: int = 0
     directories: dict[bytes, Identity] = field(default_factory=dict)
@@ -169,11 +180,13 @@ class _Gathering:
     dead_links: list[Path] = field(default_factory=list)
     odd: list[tuple[Path, Trouble]] = field(default_factory=list)
     unmarked: list[marks.Unmarked] = field(default_factory=list)
+    mute_links: list[Path] = field(default_factory=list)
 
     def take(self, listing: Listing) -> None:
         self.files += len(listing.files) + listing.same
         if listing.trouble is not None:
             self.troubles.append((listing.directory, listing.trouble))
+        self.troubles += [(listing.directory / name, why) for name, why in listing.failed]
         if listing.identity is not None:
             self.directories[listing.real_path] = listing.identity
         if listing.linked:
@@ -182,12 +195,23 @@ class _Gathering:
             parts = [name for name in listing.others if is_part(name)]
             self.parts += [listing.directory / name for name in parts]
         if listing.unclear and listing.known:
-            known = (listing.directory / n for n in listing.unclear if n in listing.known)
-            self.dead_links += [path for path in known if _leads_nowhere(path)]
+            for path in (listing.directory / n for n in listing.unclear if n in listing.known):
+                if self._leads_to_silence(path):
+                    self.mute_links.append(path)
+                elif _leads_nowhere(path):
+                    self.dead_links.append(path)
         for name, trouble in listing.odd:
             if name not in listing.known:
                 self.odd.append((listing.directory / name, trouble))
         self.sweep.take(listing, listing.known)
+
+    def _leads_to_silence(self, path: Path) -> bool:
+        try:
+            if self.avoid is not None:
+                self.avoid(os.fsencode(path))
+        except Silent:
+            return True
+        return False
 
 
 def sweep_tree(
@@ -199,6 +223,7 @@ def sweep_tree(
     beat: Callable[[], None] = lambda: None,
     believe: bool = False,
     on_others: Callable[[Listing], None] | None = None,
+    avoid: Avoid | None = None,
 ) -> TreeNews:
     """Walk *tree*, or only the directory *below* in it, and compare it with the rows.
 
@@ -213,6 +238,7 @@ def sweep_tree(
         beat: called as the walk goes on.
         believe: whether what is missing was removed, also where its drive may not be there.
         on_others: is handed each directory with files in it that the tree does not want.
+        avoid: what must not be touched, as `walk` has it; the rows there stay as they are.
     """
     started = time.monotonic()
     start = below or tree.root
@@ -222,11 +248,12 @@ def sweep_tree(
         before = volumes.known(connection)
         # Workflows are quickly read again, and are not fetched for being missing.
         full = os.fsencode(tree.root) if tree.kind == "models" else b""
-        gathering = _Gathering(Sweep(Numbering(), folders=Inhabited(full)))
+        gathering = _Gathering(Sweep(Numbering(), folders=Inhabited(full)), avoid)
         known_inode = rows.known_inode(connection) if rows.any_row(connection) else _no
         known_in = rows.known_in(connection)
         mark_of = marks.mark_of(connection) if rows is models else _unmarked
-        for listing in walk(start, tree.wanted, known_in, beat, tree.root, marks=mark_of):
+        listings = walk(start, tree.wanted, known_in, beat, tree.root, marks=mark_of, avoid=avoid)
+        for listing in listings:
             if listing.identity is None and listing.path == top:
                 if start == tree.root or not _was_taken_away(start, gathering.sweep):
                     return TreeNews(tree, offline=listing.trouble)
@@ -234,7 +261,7 @@ def sweep_tree(
             gathering.sweep.folders.meet(listing)
             if on_others is not None and listing.others:
                 on_others(listing)
-            if rows is models and _wants_mark(listing):
+            if rows is models and avoid is None and _wants_mark(listing):
                 gathering.unmarked.append((listing.path, listing.beside))
             if take_new is not None and listing.files:
                 gathering.handed_over += _hand_over(listing, take_new, known_inode)
@@ -263,6 +290,7 @@ def sweep_tree(
         tuple(gathering.dead_links),
         tuple(gathering.odd),
         tuple(gathering.unmarked),
+        tuple(gathering.mute_links),
     )
 
 

@@ -14,6 +14,7 @@ from comfywatchman.disk.part import Part, copy_into, remove_part
 from comfywatchman.disk.publish import NO_HARD_LINKS
 from comfywatchman.domain.errors import DiskFull, FileUnreadable
 from comfywatchman.domain.files import Measured
+from comfywatchman.domain.sizes import size_words
 from comfywatchman.place.publishing import compare, publish_target
 from comfywatchman.place.staging import prepared, staged
 from comfywatchman.place.target import Target
@@ -90,6 +91,6 @@ def _check_room(size: int, part: Part, target: Target) -> None:
     free = part.free_bytes()
     if free < size:
         raise DiskFull(
-            f"Copying {target.final.name} needs {size} bytes, {free} are free.",
+            f"Copying {target.final.name} needs {size_words(size)}, {size_words(free)} are free.",
             remedy=f"Free some space on the disk of {target.root}.",
         )

@@ -65,6 +65,8 @@ LOG_EVENTS: Mapping[str, str] = {
     "job.set_aside": "a job ended the process too often and is not tried again",
     "watchdog.withheld": "a thread has ended or is stuck; the service manager is not fed",
     "watchdog.resumed": "every thread lives and gets on again",
+    "clock.stepped": "the time of day was set back; timers are due as if it was not",
+    "thread.left_behind": "a thread stands before a disk that does not answer; we end without it",
     "error.met": "something outside a job went wrong",
 }
 """Every event name of ours and what it means; ``docs/metrics.md`` lists them."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import SettingsInvalid
 from comfywatchman.report.render.rows import encoded
 
@@ -108,8 +109,8 @@ def read_lock(data: bytes, called: str) -> Lock:
     try:
         if len(data) > MOST_BYTES:
             raise msgspec.ValidationError(f"it has more than {MOST_BYTES} bytes")
-        msgspec.json.decode(data, type=_Version)
-        lock = msgspec.json.decode(data, type=Lock)
+        decoder_of(_Version).decode(data)
+        lock = decoder_of(Lock).decode(data)
         _check_names(lock)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsInvalid(

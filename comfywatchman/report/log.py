@@ -52,6 +52,9 @@ _TALKATIVE = {
 }
 """Other people's loggers: from which level on we listen, normally and at debug."""
 
+NOTICES_THREAD = "notices"
+"""What posts to webhooks. At debug urllib3 tells the path of each request: of theirs, a secret."""
+
 Listener = Callable[[bytes], None]
 
 
@@ -166,8 +169,15 @@ class EventLog:
             "webhook.delivered", "info", host=host, about=about, duration_seconds=duration_seconds
         )
 
-    def webhook_failed(self, host: str, about: str, trouble: Trouble) -> None:
-        self._say("webhook.failed", "warning", host=host, about=about, error=trouble)
+    def webhook_failed(
+        self, host: str, about: str, trouble: Trouble, retry_in_seconds: float | None
+    ) -> None:
+        """Tell that the event named *about* was not; ``None``: nor will it be, it was given up."""
+        level: Level = "warning" if retry_in_seconds is not None else "error"
+        again = None if retry_in_seconds is None else round(retry_in_seconds, 1)
+        self._say(
+            "webhook.failed", level, host=host, about=about, retry_in_seconds=again, error=trouble
+        )
 
     def _say(self, event: str, level: Level, **fields: object) -> None:
         self._log.record(level, self._logger, event, fields)
@@ -264,6 +274,8 @@ class _Bridge(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.threadName == NOTICES_THREAD and record.name.startswith("urllib3"):
+            return
         level = record.levelname.lower()
         level = level if level in _NUMBERS else _nearest(record.levelno)
         self._log.record(level, record.name, _message(record), {}, _exc_info(record.exc_info))

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import SettingsInvalid, Trouble, UrlRefused
 from comfywatchman.domain.files import folder_name, sha256_or_none
 from comfywatchman.resolve.urls import canonical
@@ -157,7 +158,7 @@ def entries_of(text: bytes, where: str) -> tuple[CatalogEntry, ...]:
         SettingsInvalid: no catalog, or one with an address or a hash that is none.
     """
     try:
-        content = msgspec.json.decode(text, type=CatalogFile)
+        content = decoder_of(CatalogFile).decode(text)
         if content.format != FORMAT:
             raise _invalid(where, f"it has format {content.format}, we read {FORMAT}")
         return tuple(

@@ -65,7 +65,7 @@ class Civitai:
         """
         path, what = f"/api/v1/model-versions/{version_id}", f"model version {version_id}"
         answer, there = self._lookup(path, what, front, _VERSION_BYTES)
-        return replace(read_version(answer, version_id), front=there)
+        return self._from(read_version(answer, version_id), there)
 
     def by_hash(self, digits: str, front: str = COM) -> CivitaiVersion:
         """Return the oldest version that has a file with this hash, of whatever kind.
@@ -78,7 +78,7 @@ class Civitai:
         known = hash_of(digits)
         path, what = f"/api/v1/model-versions/by-hash/{known.digits}", f"hash {known.digits}"
         answer, there = self._lookup(path, what, front, _VERSION_BYTES)
-        return replace(read_version(answer, known.digits, by_hash=True), front=there)
+        return self._from(read_version(answer, known.digits, by_hash=True), there)
 
     def model(self, model_id: int, front: str = COM) -> CivitaiModel:
         """Return a model with its published versions.
@@ -89,12 +89,15 @@ class Civitai:
         """
         path, what = f"/api/v1/models/{model_id}", f"model {model_id}"
         answer, there = self._lookup(path, what, front, MANY_BYTES)
-        model = read_model(answer, model_id)
-        versions = tuple(replace(version, front=there) for version in model.versions)
-        return replace(model, versions=versions)
+        return self._of(read_model(answer, model_id), there)
 
     def models(
-        self, query: str, *, types: Sequence[str] = (), cursor: str | None = None
+        self,
+        query: str,
+        *,
+        types: Sequence[str] = (),
+        cursor: str | None = None,
+        front: str = COM,
     ) -> CivitaiPage:
         """Return one page of the models whose names, trigger words or hashes have the words.
 
@@ -106,11 +109,12 @@ class Civitai:
         if cursor is not None:
             asked.append(("cursor", cursor))
         path = f"/api/v1/models?{urlencode(asked, quote_via=quote)}"
-        answer = self._once(COM + path, MANY_BYTES, "search")
+        answer = self._once(front + path, MANY_BYTES, "search")
         wrong = refusal(answer, f"models called {query}")
         if wrong is not None:
             raise wrong
-        return read_models(answer)
+        page = read_models(answer)
+        return replace(page, models=tuple(self._of(model, front) for model in page.models))
 
     def image(self, image_id: int) -> CivitaiImage:
         """Return an image; ``ids=`` would be no lookup, since the site does not know it.
@@ -123,6 +127,14 @@ class Civitai:
         return read_image(answer, image_id)
 
     # -- asking
+
+    def _of(self, model: CivitaiModel, front: str) -> CivitaiModel:
+        told_by = self._endpoints.stand_in(front)
+        versions = (replace(each, front=front, told_by=told_by) for each in model.versions)
+        return replace(model, versions=tuple(versions))
+
+    def _from(self, version: CivitaiVersion, front: str) -> CivitaiVersion:
+        return replace(version, front=front, told_by=self._endpoints.stand_in(front))
 
     def _lookup(self, path: str, what: str, front: str, limit: int) -> tuple[Answer, str]:
         """Ask one front and, where it has no such record, the other.

@@ -98,6 +98,8 @@ class CivitaiVersion:
     """Files whose record could not be read."""
     front: str = COM
     """The site that answered."""
+    told_by: str | None = None
+    """The host that was asked instead of that site, where one was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,8 @@ def _mismatch(endpoint_type: str, requested: int | str, returned: object) -> Wro
     what = _WORDS[endpoint_type]
     shown = None if returned is None else said(returned, 80)
     answered = f"answered with {shown}" if shown else "answered with nothing"
+    if isinstance(returned, str) and shown == str(requested):
+        answered += " as text"
     return WrongAnswer(
         f"{HOST} was asked for {what} {said(requested, 80)} and {answered}.",
         remedy=_REMEDY,

@@ -151,6 +151,7 @@ def published_of(version: CivitaiVersion, file: CivitaiFile) -> Published:
         digests={kind: text for kind, text in digests.items() if kind != "AutoV2"},
         belongs=of_civitai(version.model_type, file.type, file.format),
         notes=tuple(_notes(version, file)),
+        told_by=version.told_by,
     )
 
 

@@ -16,7 +16,8 @@ from pathlib import PurePosixPath
 
 from comfywatchman.domain.files import MODEL_SUFFIXES
 
-MOST_QUERIES = 3
+MOST_QUERIES = 5
+"""For a generated name, which says how the model is called; three for one that was uploaded."""
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+[a-z]*|[^\W\d_]+\d*")
 """A word in camel case with the digits that follow it, a number with the letters that follow it, or
@@ -90,7 +91,7 @@ def queries(filename: str, folder: str) -> tuple[str, ...]:
     A generated name has one way to be read. A name that was uploaded has several: the search wants
     the first word to be right, so that the words are tried without the first one as well.
     """
-    stem = stem_of(filename)
+    stem, most = stem_of(filename), 3
     whole = _words(stem)
     model = _words(stem.partition("_")[0])
     if not is_generated(filename):
@@ -100,9 +101,30 @@ def queries(filename: str, folder: str) -> tuple[str, ...]:
         found = [_joined(model) if camel else "", _joined(whole), _joined(whole[1:])]
     else:
         found = [_joined(model), _plain(model), _joined(["".join(model[:2]), *model[2:]])]
+        found += _beginnings(model)
+        most = MOST_QUERIES
     found.append(_plain(whole))
     once = {query.lower(): query for query in reversed(found) if _tells(query)}
-    return tuple(query for query in dict.fromkeys(found) if query in once.values())[:MOST_QUERIES]
+    return tuple(query for query in dict.fromkeys(found) if query in once.values())[:most]
+
+
+def _beginnings(model: list[str]) -> list[str]:
+    """Return what finds a title whose words are written as one.
+
+    The last word of a query is taken for the beginning of one: ``zavyChroma`` finds ZavyChromaXL,
+    whose parts nobody finds. Where a title begins with capitals alone, its first word cannot be
+    told from the next: the later ones are asked for.
+    """
+    if len(model) < 2:
+        return []
+    glued = "".join(model[:2])
+    for word in model[2:]:
+        if len(glued) >= _LEAST + 1:
+            break
+        glued += word
+    glued = glued.rstrip("0123456789")
+    first = model[0] if len(model[0]) >= _LEAST else _joined(model[2:])
+    return [glued, first]
 
 
 def is_generic(filename: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -31,7 +32,7 @@ from comfywatchman.resolve.civitai_names import (
     model_part,
     queries,
 )
-from comfywatchman.resolve.civitai_places import CivitaiPlace, page_url
+from comfywatchman.resolve.civitai_places import COM, RED, CivitaiPlace, page_url
 from comfywatchman.resolve.hashes import every_hash
 from comfywatchman.resolve.judging import (
     MOST_OFFERS,
@@ -123,6 +124,8 @@ class CivitaiBackend:
             # A generated name has the model's in it, an uploaded one can belong to any model.
             if seen.named(wanted.filename) and is_generated(wanted.filename):
                 break
+        if asked and not seen.named(wanted.filename) and self._endpoints.has_two_fronts:
+            self._on_the_other_front(asked[0], wanted, seen)
         found = seen.named(wanted.filename)
         for place in few(found, lambda place: published_of(*place).sha256):
             findings.take(partial(_offer, place, wanted, seen, self.name))
@@ -130,15 +133,24 @@ class CivitaiBackend:
         if not found:
             findings.candidates += _others(seen, wanted, self.name)
             findings.errors += _withdrawn(seen, wanted)
-            findings.errors += [_cut(asked)] if seen.cut else []
+            findings.errors += [_cut(asked)] if seen.cut or seen.more else []
 
-    def _pages(self, query: str, wanted: Wanted, seen: _Seen, *, best: bool) -> None:
+    def _on_the_other_front(self, query: str, wanted: Wanted, seen: _Seen) -> None:
+        """Ask the front that lists what the first hides; where it is out of reach, so be it.
+
+        Whole networks and regions do without it, and nothing else waits for its answer.
+        """
+        with suppress(WatchmanError):
+            self._pages(query, wanted, seen, best=False, front=RED)
+
+    def _pages(
+        self, query: str, wanted: Wanted, seen: _Seen, *, best: bool, front: str = COM
+    ) -> None:
         """Read the pages of a query: one that has the file is read on, for a second one."""
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            page = self._civitai.models(
-                query, types=OLD_TYPES.get(wanted.folder, ()), cursor=cursor
-            )
+            types = OLD_TYPES.get(wanted.folder, ())
+            page = self._civitai.models(query, types=types, cursor=cursor, front=front)
             for model in page.models:
                 seen.models.setdefault(model.id, (model, query))
             seen.cut = seen.cut or page.cut or page.unreadable > 0

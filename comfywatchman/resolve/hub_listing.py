@@ -134,15 +134,17 @@ class HubListing:
                 )
         return listing
 
-    def called(self, words: str, promising: Promising = nothing) -> Listing:
+    def called(self, words: str, promising: Promising = nothing, tag: str | None = None) -> Listing:
         """Return repositories whose id contains *words*, the most downloaded first.
 
-        A list with something *promising* in it is read further than others.
+        A list with something *promising* in it is read further than others. With a *tag*, only
+        those that have it.
 
         Raises:
             WatchmanError: see `refusal`.
         """
-        return self._list([("search", words)], 1, promising, limit=20)
+        asked = [("search", words)] + ([] if tag is None else [("filter", tag)])
+        return self._list(asked, 1, promising, limit=20)
 
     def files(
         self,

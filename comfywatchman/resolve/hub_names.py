@@ -28,6 +28,19 @@ def searches(filename: str) -> tuple[str, ...]:
     return tuple(text for text in found if sum(map(str.isalpha, text)) >= _LEAST)[:MOST_SEARCHES]
 
 
+def quantized(filename: str) -> str | None:
+    """Return what to search for among repositories of GGUF files, where the file is one.
+
+    People name those after the model without its number: ``flux-quants`` has ``flux1-dev-Q8_0``.
+    """
+    if not filename.lower().endswith(".gguf"):
+        return None
+    words = [word for word in _BETWEEN.split(filename.rpartition(".")[0]) if word]
+    letters = re.match(r"[^\W\d_]*", words[0]) if words else None
+    found = "" if letters is None else letters[0]
+    return found if len(found) >= _LEAST else None
+
+
 def is_sibling(name: str, wanted: str) -> bool:
     """Say whether two names differ in the precision that they tell, and in nothing else."""
     one, other = PurePosixPath(name), PurePosixPath(wanted)

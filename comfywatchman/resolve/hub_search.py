@@ -17,7 +17,7 @@ from comfywatchman.domain.candidates import Candidate, Grade, Wanted
 from comfywatchman.domain.errors import NothingFound, UnsafeFile, UrlRefused, WatchmanError
 from comfywatchman.resolve.civitai_names import is_generated, is_generic
 from comfywatchman.resolve.hub_listing import HOST, HubListing, Leaf, Listing, Repository
-from comfywatchman.resolve.hub_names import is_sibling, searches
+from comfywatchman.resolve.hub_names import is_sibling, quantized, searches
 from comfywatchman.resolve.judging import Findings, few, searched, suggested
 from comfywatchman.resolve.kinds import of_path
 from comfywatchman.resolve.offers import Offers
@@ -27,6 +27,7 @@ from comfywatchman.resolve.urls import Endpoints, HubFile, is_huggingface
 
 _MOST_HITS = 12
 _MOST_NAMED = 3
+_MOST_LINKED = 6
 _MOST_SUGGESTIONS = 3
 _PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 
@@ -76,16 +77,27 @@ class HuggingFaceBackend:
     def search(self, wanted: Wanted) -> Offers:
         """See `SearchBackend.search`."""
         findings = Findings()
-        for repo in self._named(wanted)[:_MOST_NAMED]:
+        named = self._repositories(wanted.urls)
+        for repo in named[:_MOST_NAMED]:
             self._in_repository(repo, wanted, findings)
+        linked = [repo for repo in self._repositories(wanted.linked) if repo not in named]
+        for repo in linked[:_MOST_LINKED]:
+            self._linked(repo, wanted, findings)
         if wanted.has_name and not any(o.grade is Grade.A for o in findings.candidates):
             self._look(wanted, findings)
         return findings.offers()
 
-    def _named(self, wanted: Wanted) -> list[str]:
-        """Return the repositories that the workflows' addresses are in."""
+    def _linked(self, repo: str, wanted: Wanted, findings: Findings) -> None:
+        """Look into a repository that a note links to, most likely for another model's sake."""
+        there = Findings()
+        self._in_repository(repo, wanted, there)
+        findings.candidates += there.candidates
+        findings.errors += [error for error in there.errors if error.retryable]
+
+    def _repositories(self, addresses: Iterable[str]) -> list[str]:
+        """Return the repositories that addresses are in."""
         repos: dict[str, None] = {}
-        for url in wanted.urls:
+        for url in addresses:
             try:
                 address = self._endpoints.canonical(url)
             except UrlRefused:
@@ -124,6 +136,9 @@ class HuggingFaceBackend:
         if not is_generic(wanted.filename) and not is_generated(wanted.filename):
             for words in searches(wanted.filename):
                 self._list(partial(self._called, words, wanted), wanted, seen, findings)
+            quants = quantized(wanted.filename)
+            if quants is not None and not seen.hits:
+                self._list(partial(self._called, quants, wanted, "gguf"), wanted, seen, findings)
         asked = {offer.url for offer in findings.candidates}
         hits = [hit for hit in seen.hits.values() if hit.file.url not in asked]
         likely = _likely(hits, wanted)
@@ -139,8 +154,8 @@ class HuggingFaceBackend:
         listing = self._listing.of_account(account.name, partial(_has, wanted))
         return listing, f"its account is known: {account.why}"
 
-    def _called(self, words: str, wanted: Wanted) -> tuple[Listing, str]:
-        listing = self._listing.called(words, partial(_has, wanted))
+    def _called(self, words: str, wanted: Wanted, tag: str | None = None) -> tuple[Listing, str]:
+        listing = self._listing.called(words, partial(_has, wanted), tag)
         return listing, f"it was found by the words {words!a}."
 
     def _list(
@@ -197,6 +212,7 @@ class HuggingFaceBackend:
             page=file.page,
             belongs=of_path(hit.repo, hit.path),
             unseen=hit.unseen,
+            told_by=self._endpoints.stand_in(file.url),
         )
         if leaf.unsafe:
             trouble = UnsafeFile(

@@ -50,6 +50,7 @@ class HuggingFace:
             )
         asked = self._endpoints.ask_at(file.url)
         facts = _read(self._head(asked), file, asked)
+        facts = replace(facts, told_by=self._endpoints.stand_in(file.url))
         if facts.trouble is not None:
             facts = self._with_hash(facts, file)
         # A gated file tells nothing of the token; the list of its directory does.

@@ -19,7 +19,7 @@ from comfywatchman.resolve.civitai_places import CivitaiPlace
 from comfywatchman.resolve.hashes import has_broken_sum, told_hashes
 from comfywatchman.resolve.offers import Offers, mismatch_in
 from comfywatchman.resolve.published import Published
-from comfywatchman.resolve.urls import canonical, host_of
+from comfywatchman.resolve.urls import HubFile, canonical
 
 T = TypeVar("T")
 
@@ -109,14 +109,14 @@ def searched(facts: Published, wanted: Wanted, backend: str, reason: str) -> Can
     """
     if wanted.sha256 and facts.sha256 not in {None, *wanted.sha256}:
         raise NothingFound(
-            f"{host_of(facts.url)} has a file {facts.filename}, with other bytes (SHA-256 "
+            f"{facts.teller} has a file {facts.filename}, with other bytes (SHA-256 "
             f"{facts.sha256}) than the wanted.",
             remedy=f"Look at {facts.page or facts.url}, or look for the wanted bytes elsewhere.",
         )
     fits = facts.belongs.fits(wanted.folder)
     if fits is False and (facts.sha256 is None or facts.sha256 not in wanted.sha256):
         raise NothingFound(
-            f"{host_of(facts.url)} has a file {facts.filename}, which is for another folder than "
+            f"{facts.teller} has a file {facts.filename}, which is for another folder than "
             f"{wanted.folder} ({facts.belongs.why}).",
             remedy=f"Look at {facts.page or facts.url}.",
         )
@@ -124,6 +124,9 @@ def searched(facts: Published, wanted: Wanted, backend: str, reason: str) -> Can
     otherwise = _named_otherwise(facts, wanted)
     if otherwise is not None:
         certain, facts = False, replace(facts, notes=(*facts.notes, otherwise))
+    elsewhere = _in_another_repository(facts, wanted)
+    if elsewhere is not None:
+        facts = replace(facts, notes=(*facts.notes, elsewhere))
     return judged(facts, wanted, Claim(backend, Grade.D if certain else Grade.E, reason))
 
 
@@ -141,6 +144,26 @@ def _named_otherwise(facts: Published, wanted: Wanted) -> str | None:
         return None
     models = [f"model {p.model}" if p.model else f"version {p.version}" for p in named]
     return f"The workflow names {' and '.join(dict.fromkeys(models))} there, and this is another."
+
+
+def _in_another_repository(facts: Published, wanted: Wanted) -> str | None:
+    """Say that the workflows name other repositories of Hugging Face than this, if so.
+
+    There, files of one name in several repositories are copies as a rule, and repositories are
+    made anew: it is told, and the grade stays that of a search.
+    """
+    here = _hub_file(facts.url)  # a handler of somebody's has addresses of its own kind
+    named = [file.repo for url in wanted.urls if (file := _hub_file(url)) is not None]
+    if here is None or not named or here.repo in named:
+        return None
+    return f"The workflow names the repository {' and '.join(dict.fromkeys(named))}."
+
+
+def _hub_file(url: str) -> HubFile | None:
+    try:
+        return HubFile.from_url(canonical(url))
+    except UrlRefused:
+        return None
 
 
 def _civitai(url: str) -> CivitaiPlace | None:
@@ -230,7 +253,7 @@ def _told(facts: Published, wanted: Wanted) -> bool | None:
 def _other_bytes(facts: Published, wanted: Wanted, promised: tuple[str, ...]) -> WrongAnswer:
     who = "the workflow wants" if wanted.sha256 else "the catalog has"
     return WrongAnswer(
-        f"{host_of(facts.url)} publishes SHA-256 {facts.sha256} for {facts.url}; "
+        f"{facts.teller} publishes SHA-256 {facts.sha256} for {facts.url}; "
         f"{who} {' or '.join(promised)}.",
         remedy="Another file lies there now; choose one or give an address that has the wanted.",
     )
@@ -249,13 +272,13 @@ def _evidence(
     if facts.unseen is not None and facts.sha256 not in wanted.sha256:
         yield facts.unseen
     if facts.moved_to is not None:
-        yield f"{host_of(facts.url)} sends us on to {facts.moved_to}."
+        yield f"{facts.teller} sends us on to {facts.moved_to}."
     if facts.trouble is not None:
         yield f"{facts.trouble.cause} {facts.trouble.remedy}"
 
 
 def _about_hashes(facts: Published, wanted: Wanted, catalogued: str | None) -> Iterable[str]:
-    host = host_of(facts.url)
+    host = facts.teller
     if not facts.asked:
         also = " that the workflow wants" if facts.sha256 in wanted.sha256 else ""
         yield f"The catalog has its size and the SHA-256{also}; the bytes will prove it."

@@ -9,11 +9,13 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from comfywatchman.domain.candidates import Candidate, Grade, Wanted
+from comfywatchman.domain.errors import NothingFound, WatchmanError
 from comfywatchman.domain.files import MODEL_SUFFIXES
 from comfywatchman.resolve.catalog import CatalogSource, Places
+from comfywatchman.resolve.civitai_names import is_generic
 from comfywatchman.resolve.civitai_places import CivitaiPlace, page_url
 from comfywatchman.resolve.judging import Claim, Findings, by_address, judged, meant
-from comfywatchman.resolve.offers import Offers
+from comfywatchman.resolve.offers import Offers, mismatch_in
 from comfywatchman.resolve.published import Published, Publisher
 from comfywatchman.resolve.urls import Endpoints, filename_of
 
@@ -35,10 +37,13 @@ class WorkflowBackend:
     def search(self, wanted: Wanted) -> Offers:
         """See `SearchBackend.search`."""
         claim = by_address(self.name, wanted)
-        return collected(
-            list(dict.fromkeys(wanted.urls)),
-            lambda url: self._offers(url, wanted, claim),
-        )
+        places = [partial(self._offers, url, wanted, claim) for url in dict.fromkeys(wanted.urls)]
+        linked = [partial(self._linked, url, wanted) for url in wanted.linked]
+        offers = collected(places[:_MOST_PLACES] + linked, lambda look: look())
+        unseen = _left_out(wanted)
+        if offers or unseen is None:
+            return offers  # each says it
+        return offers.with_error(NothingFound(unseen, remedy="Take those out that are gone."))
 
     def _offers(self, url: str, wanted: Wanted, claim: Claim) -> list[Candidate]:
         facts = self._publisher.published(self._endpoints.canonical(url))
@@ -47,6 +52,33 @@ class WorkflowBackend:
             judged(replace(one, unseen=one.unseen or unseen), wanted, claim)
             for one in meant(facts, wanted)
         ]
+
+    def _linked(self, url: str, wanted: Wanted) -> list[Candidate]:
+        """Offer what lies where a note links to, if it is called as the wanted file is.
+
+        A note has the links of all models of a workflow, so most are about others: that one of
+        them is gone is no matter here.
+        """
+        try:
+            address = self._endpoints.canonical(url)
+            if CivitaiPlace.from_url(address) is None:
+                return []
+            facts = self._publisher.published(address)
+        except WatchmanError as error:
+            if error.retryable or mismatch_in(error):
+                raise
+            return []
+        grade = Grade.E if is_generic(wanted.filename) else Grade.B
+        claim = Claim(self.name, grade, f"A note of the workflow links to it: {address}.")
+        return [
+            judged(one, wanted, claim) for one in meant(facts, wanted) if _is_wanted(one, wanted)
+        ]
+
+
+def _is_wanted(facts: Published, wanted: Wanted) -> bool:
+    if facts.sha256 is not None and wanted.sha256:
+        return facts.sha256 in wanted.sha256
+    return facts.filename == wanted.filename and facts.belongs.fits(wanted.folder) is not False
 
 
 def _left_out(wanted: Wanted) -> str | None:
@@ -69,7 +101,8 @@ class CatalogBackend:
     def search(self, wanted: Wanted) -> Offers:
         """See `SearchBackend.search`."""
         offers = collected(
-            self._claims(wanted), lambda pair: self._offers(pair[0], wanted, claim=pair[1])
+            self._claims(wanted)[:_MOST_PLACES],
+            lambda pair: self._offers(pair[0], wanted, claim=pair[1]),
         )
         trouble = self._catalog.trouble
         if offers or trouble is None:
@@ -138,6 +171,6 @@ def collected(places: list[Place], offers: Callable[[Place], list[Candidate]]) -
         WatchmanError: no place gave an offer, and one of them could not be asked now.
     """
     findings = Findings()
-    for place in places[:_MOST_PLACES]:
+    for place in places:
         findings.take(partial(offers, place))
     return findings.offers()

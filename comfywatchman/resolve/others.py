@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from comfywatchman.disk.plugin import made_by
-from comfywatchman.domain.candidates import Candidate, Wanted
+from comfywatchman.domain.candidates import Candidate, Grade, Wanted
 from comfywatchman.domain.errors import SettingsInvalid, UrlRefused, WatchmanError, WrongAnswer
 from comfywatchman.domain.files import sha256_or_none
 from comfywatchman.resolve.asking import said
@@ -116,7 +116,8 @@ def _checked(offer: object, backend: str) -> Candidate:
             f"The backend {backend} offers something that is no candidate: {said(offer)}.",
             remedy="It is somebody else's: tell them, or take it out of search_backends.",
         )
-    return offer
+    # Whatever it was graded: without a hash nothing is proven.
+    return offer if offer.sha256 is not None else replace(offer, grade=Grade.E)
 
 
 def _is_sound(offer: Candidate) -> bool:

@@ -45,11 +45,19 @@ class Published:
     """False where the address is that of a page which has newer and older files."""
     asked: bool = True
     """False where the facts are those of a catalog, and nobody asked the source."""
+    told_by: str | None = None
+    """The host that says so, where another one was asked than that of the address: a mirror."""
     unseen: str | None = None
     """Why there may be another file of this name that was not looked at, as a sentence: then the
     name alone chooses nothing."""
     others: tuple[Published, ...] = ()
     """Further files that the same address stands for; each without others of its own."""
+
+    @property
+    def teller(self) -> str:
+        """Who says it, for a sentence."""
+        host = host_of(self.url)
+        return host if self.told_by is None else f"{self.told_by}, asked instead of {host},"
 
     @property
     def hashes(self) -> Mapping[str, str]:

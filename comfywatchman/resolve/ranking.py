@@ -5,6 +5,7 @@ Pure: it decides over values alone.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -83,7 +84,8 @@ def _verdict(
     if len(set(wanted.sha256)) > 1:
         return _question(
             f"Workflows want different bytes under the name {wanted.name}: "
-            f"{', '.join(wanted.sha256)}."
+            f"{', '.join(wanted.sha256)}.",
+            wanted,
         )
     if auto == "off":
         return DownloadOff(
@@ -100,11 +102,13 @@ def _verdict(
     if len({leader.sha256 for leader in leaders}) > 1:
         locked = any(leader.sha256 not in havable for leader in leaders)
         but = ", and one of them cannot be had without you" if locked else ""
-        return _question(f"Different files are offered as {wanted.name} with equal evidence{but}.")
+        cause = f"Different files are offered as {wanted.name} with equal evidence{but}."
+        return _question(cause, wanted)
     if best.grade not in _ALLOWED[auto]:
         return _question(
             f"The best offer for {wanted.name} has grade {best.grade}; "
-            f"download.auto = {auto} leaves it to a person."
+            f"download.auto = {auto} leaves it to a person.",
+            wanted,
         )
     return (
         _against_its_name(best, ranked, wanted, complete=complete)
@@ -169,7 +173,8 @@ def _against_its_name(
     if any(_named(offer, wanted) and offer.sha256 != best.sha256 for offer in ranked):
         return _question(
             f"The best offer for {wanted.name} is called {best.filename}, "
-            "and another offer has the wanted name."
+            "and another offer has the wanted name.",
+            wanted,
         )
     if not complete:
         return SourceUnavailable(
@@ -193,7 +198,8 @@ def _against_its_being_the_only_one(
         return None
     rivals = [offer for offer in ranked if _named(offer, wanted) and offer.sha256 != best.sha256]
     if any(not (best.hinted and rival.hinted is False) for rival in rivals):
-        return _question(f"More than one file is called {wanted.name}, and only its name is known.")
+        cause = f"More than one file is called {wanted.name}, and only its name is known."
+        return _question(cause, wanted)
     if not complete:
         return SourceUnavailable(
             f"{wanted.name} is known by its name only, and not every place could be asked.",
@@ -230,7 +236,7 @@ def _why_none_is_strong(
         ).trouble()
     first = offers[0]
     if _free(first, tokens):
-        return _question(f"No offer for {wanted.name} is proven by enough evidence.")
+        return _question(f"No offer for {wanted.name} is proven by enough evidence.", wanted)
     if first.trouble is not None:
         return first.trouble
     return LoginNeeded(
@@ -239,10 +245,10 @@ def _why_none_is_strong(
     ).trouble()
 
 
-def _question(cause: str) -> Trouble:
-    return ChoiceNeeded(
-        cause, remedy="Look at the candidates and choose one: comfywatchman choose."
-    ).trouble()
+def _question(cause: str, wanted: Wanted) -> Trouble:
+    called = shlex.quote(f"{wanted.folder}/{wanted.name}")
+    remedy = f"Look at the candidates and choose one: comfywatchman choose {called} NUMBER."
+    return ChoiceNeeded(cause, remedy=remedy).trouble()
 
 
 def _nothing(wanted: Wanted, troubles: Sequence[Trouble]) -> Trouble:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
+from comfywatchman.disk.decoding import converted as as_kind
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import WrongAnswer
 from comfywatchman.resolve.asking import Answer, said
 
@@ -81,7 +83,7 @@ def converted(data: object, kind: type[T], host: str, what: str) -> T:
         WrongAnswer: it has other fields or types.
     """
     try:
-        return msgspec.convert(data, kind)
+        return as_kind(data, kind)
     except NOT_DECODABLE as error:
         raise WrongAnswer(
             f"{host} answered about {what} in a form that we do not know: {said(error)}.",
@@ -94,6 +96,7 @@ def each(rows: object, kind: type[T]) -> tuple[list[T], int]:
     if not isinstance(rows, list):
         return [], 0 if rows is None else 1
     read: list[T] = []
+    decoder_of(kind)  # made by one thread at a time; converting uses the same
     for row in rows:
         try:
             read.append(msgspec.convert(row, kind))

@@ -133,6 +133,11 @@ class Endpoints:
             return _moved(parts, self.github_api)
         return url
 
+    def stand_in(self, url: str) -> str | None:
+        """Return the host that is asked instead of that of the canonical *url*, if one is."""
+        asked = urlsplit(self.ask_at(url)).netloc.lower()
+        return None if asked == urlsplit(url).netloc.lower() else asked
+
 
 def canonical(url: str) -> str:
     """Return the one form of *url* that reports, comparisons and the database use.

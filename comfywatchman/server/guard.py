@@ -49,6 +49,8 @@ class Rules:
     token: Secret
     opened: Collection[str] = ()
     """Paths that need no token even where we are bound to more than loopback."""
+    names: Collection[str] = ()
+    """Further hosts that are ours, in small letters."""
 
     @property
     def local(self) -> bool:
@@ -150,12 +152,12 @@ def _check_host(headers: Headers, rules: Rules) -> None:
         403,
         "wrong-host",
         "The Host header is no address of this server.",
-        "Use a literal address, such as http://127.0.0.1:8189/.",
+        "Use a literal address, such as http://127.0.0.1:8189/, or name it in http.names.",
     )
 
 
 def _is_ours(host: str, rules: Rules) -> bool:
-    if is_loopback(host) or host == rules.host.strip("[]").lower():
+    if is_loopback(host) or host == rules.host.strip("[]").lower() or host in rules.names:
         return True
     bound = _address(rules.host.strip("[]"))
     # Bound to every address: any literal address is one that no DNS had a say in.

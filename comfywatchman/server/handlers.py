@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.report.render import (
     ReferenceRow,
     Report,
@@ -196,7 +197,7 @@ class Handlers:
 
     def download(self, call: Call) -> Response:
         try:
-            wish = msgspec.json.decode(call.body, type=Wish)
+            wish = decoder_of(Wish).decode(call.body)
         except msgspec.DecodeError as error:
             keys = '{"folder": "loras", "name": "…", "url": "https://…", "sha256": "…"}'
             raise bad_request(str(error), f"Send {keys} as the body.") from error
@@ -204,7 +205,7 @@ class Handlers:
 
     def sweep(self, call: Call) -> Response:
         try:
-            asked = msgspec.json.decode(call.body or b"{}", type=Sweeping)
+            asked = decoder_of(Sweeping).decode(call.body or b"{}")
         except msgspec.DecodeError as error:
             raise bad_request(str(error), 'Send {} or {"removed": true} as the body.') from error
         return json_answer(self._commands.sweep(removed=asked.removed), 202)
@@ -220,7 +221,7 @@ class Handlers:
 
     def choose(self, call: Call) -> Response:
         try:
-            chosen = msgspec.json.decode(call.body, type=Choice).candidate
+            chosen = decoder_of(Choice).decode(call.body).candidate
         except msgspec.DecodeError as error:
             raise bad_request(str(error), 'Send {"candidate": NUMBER} as the body.') from error
         accepted: Accepted | None = self._commands.choose(call.path["id"], chosen)
@@ -258,11 +259,11 @@ def _each_once(workflows: Sequence[WorkflowRow], *, lacking: bool) -> tuple[Refe
 def _paths(body: bytes) -> list[str] | None:
     """Return the paths that *body* asks for, or ``None`` where it is a workflow."""
     try:
-        raw = msgspec.json.decode(body, type=_Form).workflows
+        raw = decoder_of(_Form).decode(body).workflows
     except (msgspec.DecodeError, RecursionError):  # the latter for a bomb, left to the parser
         return None
     try:
-        paths = msgspec.json.decode(raw, type=list[str])
+        paths = decoder_of(list[str]).decode(raw)
     except msgspec.DecodeError as error:
         raise bad_request(str(error), "Send a list of paths.") from error
     if len(paths) > MOST_PATHS or len(body) > SMALL_BODY:

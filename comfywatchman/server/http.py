@@ -29,15 +29,18 @@ class HttpServer:
         tally: Tally,
         version: str,
         opened: Collection[str] = (),
+        names: Collection[str] = (),
         request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         """Take the parts; nothing is bound yet.
 
         *opened* are the paths, such as ``/metrics``, that need no token when *host* is not
-        loopback. *request_seconds* is how long a client may take to send the head of a request.
+        loopback. *names* are hosts that requests may come under besides addresses.
+        *request_seconds* is how long a client may take to send the head of a request.
         """
         self._app = App(Handlers(window, commands), feed, version)
-        guarded = Guard(self._app.starlette(), Rules(host, token, opened), tally)
+        rules = Rules(host, token, opened, frozenset(name.lower() for name in names))
+        guarded = Guard(self._app.starlette(), rules, tally)
         self._listener = Listener(
             guarded,
             host=host,

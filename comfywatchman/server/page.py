@@ -70,6 +70,8 @@ def _head(status: Status) -> str:
     ]
     if status.unverifiable:
         facts.append(f"{status.unverifiable} unverifiable")
+    if status.notices_dead:
+        facts.append(f"{counted(status.notices_dead, 'notice')} given up (comfywatchman notify)")
     if status.hash_backlog_files:
         facts.append(_measuring(status))
     offline = [root.path for root in status.roots if root.state != "online"]

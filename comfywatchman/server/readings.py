@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from comfywatchman.domain.files import Digests, Measured, Reading, Stamp, sha256_or_none
+from comfywatchman.disk.decoding import decoder_of
+from comfywatchman.domain.errors import DiskFailed, FileUnreadable, Trouble
+from comfywatchman.domain.files import Digests, Measured, Reading, Stamp, Unread, sha256_or_none
 from comfywatchman.server.answers import bad_request
 
 MOST_READINGS = 1000
+_OF_READING = frozenset({FileUnreadable.code, DiskFailed.code})
 
 
 class ReadingRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,17 +39,35 @@ class ReadingRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sample: str | None = None
 
 
-class Readings(Struct, frozen=True, forbid_unknown_fields=True):
+class UnreadRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that could not be read to its end, and why."""
+
+    path: str
+    path_hex: str | None = None
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    error: Trouble
+
+
+class Readings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     models: list[ReadingRow]
+    unreadable: list[UnreadRow] = []
+
+
+def body_of(readings: Sequence[tuple[Path, Reading | Unread]]) -> Readings:
+    """Return what hands *readings* over."""
+    return Readings(
+        [row_of(path, told) for path, told in readings if isinstance(told, Reading)],
+        [_unread_row(path, told) for path, told in readings if isinstance(told, Unread)],
+    )
 
 
 def row_of(path: Path, reading: Reading) -> ReadingRow:
     stamp, digests = reading.stamp, reading.digests
-    text, hexadecimal = str(path), None
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text, hexadecimal = ascii(text), os.fsencode(path).hex()
+    text, hexadecimal = _spelled(path)
     return ReadingRow(
         path=text,
         path_hex=hexadecimal,
@@ -65,7 +87,32 @@ def row_of(path: Path, reading: Reading) -> ReadingRow:
     )
 
 
-def readings_in(body: bytes) -> list[tuple[Path, Reading]]:
+def _unread_row(path: Path, unread: Unread) -> UnreadRow:
+    stamp = unread.stamp
+    text, hexadecimal = _spelled(path)
+    return UnreadRow(
+        path=text,
+        path_hex=hexadecimal,
+        device=stamp.device,
+        inode=stamp.inode,
+        size=stamp.size,
+        mtime_ns=stamp.mtime_ns,
+        ctime_ns=stamp.ctime_ns,
+        error=unread.trouble,
+    )
+
+
+def _spelled(path: Path) -> tuple[str, str | None]:
+    """Return a path as text, and its bytes where that is not enough."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return ascii(text), os.fsencode(path).hex()
+    return text, None
+
+
+def readings_in(body: bytes) -> list[tuple[Path, Reading | Unread]]:
     """Return what *body* hands over.
 
     Raises:
@@ -73,13 +120,14 @@ def readings_in(body: bytes) -> list[tuple[Path, Reading]]:
     """
     remedy = 'Send {"models": [{"path", "size", "sha256", …}]}, as the command line does.'
     try:
-        rows = msgspec.json.decode(body, type=Readings).models
+        told = decoder_of(Readings).decode(body)
     except msgspec.DecodeError as error:
         raise bad_request(str(error), remedy) from error
-    if len(rows) > MOST_READINGS:
-        raise bad_request(f"The body has {len(rows)} readings.", f"Send {MOST_READINGS} at most.")
+    count = len(told.models) + len(told.unreadable)
+    if count > MOST_READINGS:
+        raise bad_request(f"The body has {count} readings.", f"Send {MOST_READINGS} at most.")
     try:
-        return [_reading(row) for row in rows]
+        return [*map(_reading, told.models), *map(_unread, told.unreadable)]
     except ValueError as error:
         raise bad_request(str(error), remedy) from error
 
@@ -88,15 +136,26 @@ def _reading(row: ReadingRow) -> tuple[Path, Reading]:
     sha256 = sha256_or_none(row.sha256)
     if sha256 is None:
         raise ValueError(f"{row.sha256[:80]!r} is no SHA-256")
-    path = row.path if row.path_hex is None else os.fsdecode(bytes.fromhex(row.path_hex))
-    if "\0" in path:
-        raise ValueError("a path has no NUL")
     digests = Digests(
         _hex(row.after_sha256, 64), _hex(row.autov1, 8), _hex(row.blake3, 64), _hex(row.sample, 32)
     )
     stamp = Stamp(row.device, row.inode, row.size, row.mtime_ns, row.ctime_ns)
     measured = Measured(row.size, sha256)
-    return Path(path), Reading(stamp, measured, row.at_ns, digests, row.links, row.racy)
+    return _path(row), Reading(stamp, measured, row.at_ns, digests, row.links, row.racy)
+
+
+def _unread(row: UnreadRow) -> tuple[Path, Unread]:
+    if row.error.code not in _OF_READING:
+        raise ValueError(f"{row.error.code[:80]!r} says not that a file cannot be read")
+    stamp = Stamp(row.device, row.inode, row.size, row.mtime_ns, row.ctime_ns)
+    return _path(row), Unread(stamp, row.error)
+
+
+def _path(row: ReadingRow | UnreadRow) -> Path:
+    path = row.path if row.path_hex is None else os.fsdecode(bytes.fromhex(row.path_hex))
+    if "\0" in path:
+        raise ValueError("a path has no NUL")
+    return Path(path)
 
 
 def _hex(text: str | None, digits: int) -> str | None:

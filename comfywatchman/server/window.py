@@ -17,7 +17,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import Reading
+from comfywatchman.domain.files import Reading, Unread
 from comfywatchman.report.render import CandidateRow, Report, WorkflowRow
 
 ID_DIGITS = 16
@@ -82,6 +82,10 @@ class Status(Struct, frozen=True, kw_only=True):
     choices: int
     unverifiable: int = 0
     """Models that we placed and nobody publishes a hash for."""
+    notices_waiting: int = 0
+    """For webhooks and chat services."""
+    notices_dead: int = 0
+    """Given up."""
     hash_backlog_files: int = 0
     hash_backlog_bytes: int = 0
     hash_bytes_per_second: float = 0.0
@@ -231,11 +235,14 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """What became of readings: how many agree with the state, are new to it, or tell of decay."""
+    """What became of readings: how many agree with the state, are new to it, tell of decay, or came
+    to nothing.
+    """
 
     equal: int = 0
     measured: int = 0
     corrupt: int = 0
+    unreadable: int = 0
     refused: int = 0
     """Files that are none of ours, or not as they were read any more."""
 
@@ -303,7 +310,7 @@ class Commands(Protocol):
 
     def sweep(self, *, removed: bool = False) -> Accepted: ...
 
-    def take_readings(self, readings: Sequence[tuple[Path, Reading]]) -> Taken:
+    def take_readings(self, readings: Sequence[tuple[Path, Reading | Unread]]) -> Taken:
         """Compare readings of model files with what is known, and store what follows."""
         ...
 

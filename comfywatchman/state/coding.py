@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import alike
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 T = TypeVar("T")
 
@@ -30,14 +27,7 @@ def dumps(value: object) -> bytes:
 
 
 def loads(data: bytes, kind: type[T]) -> T:
-    value: T = _decoder(cast("Hashable", kind)).decode(data)
-    return value
-
-
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    """Return the decoder of *kind*; making one reads every annotation of a dataclass."""
-    return msgspec.json.Decoder(kind, dec_hook=_path_from)
+    return decoder_of(kind, _path_from).decode(data)
 
 
 def trouble_bytes(trouble: Trouble | None) -> bytes | None:

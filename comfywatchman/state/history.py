@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection, select
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.disk.errors import reading_failed, writing_failed
 from comfywatchman.state.schema import placements
 
@@ -87,7 +88,7 @@ class History:
             raise reading_failed(error, path) from error
         for text in texts:
             try:
-                yield msgspec.json.decode(text, type=_Line)
+                yield decoder_of(_Line).decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue  # cut short by a full disk
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, o
 
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import Mark
+from comfywatchman.domain.jobs import FetchModel
 from comfywatchman.state.asked import NOW, enqueue, priority_of
 from comfywatchman.state.coding import dumps, natural_key, trouble_from
 from comfywatchman.state.job_rows import (
@@ -47,6 +48,7 @@ __all__ = [
     "Crowded",
     "JobRow",
     "Rules",
+    "any_on_the_way",
     "by_key",
     "change_state",
     "claim",
@@ -62,7 +64,9 @@ __all__ = [
     "note_mark",
     "one",
     "open_jobs",
+    "open_keys",
     "priority_of",
+    "put_off",
     "recover",
     "release",
     "retry_later",
@@ -178,8 +182,14 @@ def unwanted(connection: Connection, keys: Collection[str], now: float) -> None:
 
 
 def withdrawn(connection: Connection, key: str, now: float) -> None:
-    """Take a transfer back that waits: it has become a question which file is meant."""
-    _close(connection, [key], _WAITING_FETCH, now)
+    """Take a transfer back: it has become a question which file is meant.
+
+    One that runs sees it (`doubts.about`) and stops. What a person named the source of goes on.
+    """
+    row = by_key(connection, FetchModel.kind, key)
+    if row is None or not isinstance(row.job, FetchModel) or row.job.by_person:
+        return
+    _close(connection, [key], _OPEN_FETCH, now)
 
 
 def _close(connection: Connection, keys: Collection[str], which: Prepared, now: float) -> None:
@@ -200,7 +210,9 @@ def _closing(which: ColumnElement[bool]) -> Prepared:
 
 _ENDED_OTHERWISE = or_(*(jobs.c.state == state for state in (FAILED, SET_ASIDE, CANCELED)))
 _SETTLED = _closing(_ENDED_OTHERWISE)
-_WAITING_FETCH = _closing(and_(jobs.c.kind == "fetch", jobs.c.state == WAITING))
+_OPEN_FETCH = _closing(
+    and_(jobs.c.kind == "fetch", or_(*(jobs.c.state == state for state in OPEN)))
+)
 _UNWANTED = _closing(and_(jobs.c.kind == "fetch", jobs.c.state == WAITING, jobs.c.priority < NOW))
 _OVER = _closing(or_(_ENDED_OTHERWISE, and_(jobs.c.kind == "resolve", jobs.c.state == WAITING)))
 
@@ -213,8 +225,49 @@ def release(connection: Connection, job_id: int, now: float) -> None:
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.state == RUNNING)
-        .values(state=WAITING, updated_at=now)
+        .values(state=WAITING, again=False, updated_at=now)  # its row says the newest already
     )
+
+
+def put_off(connection: Connection, job_id: int, now: float, delay: float) -> None:
+    """Let a job wait that has only been looked at; nothing is counted."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == RUNNING)
+        .values(
+            state=WAITING,
+            not_before=case((jobs.c.again, 0.0), else_=now + delay),
+            again=False,
+            updated_at=now,
+        )
+    )
+
+
+def any_on_the_way(connection: Connection) -> bool:
+    """Whether models are being looked for or fetched."""
+    return _ON_THE_WAY.first(connection) is not None
+
+
+_ON_THE_WAY = Prepared(
+    select(jobs.c.id)
+    .where(
+        or_(jobs.c.kind == "resolve", jobs.c.kind == "fetch"),
+        or_(*(jobs.c.state == state for state in OPEN)),
+    )
+    .limit(1)
+)
+
+
+def open_keys(connection: Connection, kind: str) -> frozenset[str]:
+    """Return the keys of the jobs of *kind* that wait or run."""
+    return frozenset(row.key for row in _OPEN_KEYS.rows(connection, of=kind))
+
+
+_OPEN_KEYS = Prepared(
+    select(jobs.c.key).where(
+        jobs.c.kind == bindparam("of"), or_(*(jobs.c.state == state for state in OPEN))
+    )
+)
 
 
 def recover(connection: Connection, now: float) -> int:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, tuple_, update
 
 from comfywatchman.domain.jobs import AnalyzeWorkflow, FetchModel
 from comfywatchman.state.job_rows import RUNNING, WAITING, JobRow, job_row
@@ -148,6 +148,26 @@ _NEXT = Prepared(
     .where(*_MAY_RUN)
     .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.id)
     .limit(1)
+)
+
+
+def before(connection: Connection, job_id: int) -> list[JobRow]:
+    """Return the jobs of the same kind that are before one in line and wait, the next ones."""
+    return [job_row(row) for row in _BEFORE.rows(connection, of=job_id)]
+
+
+_MOST_BEFORE = 64
+_ME = jobs.alias()
+_BEFORE = Prepared(
+    select(jobs)
+    .join(_ME, and_(_ME.c.id == bindparam("of"), _ME.c.kind == jobs.c.kind))
+    .where(
+        jobs.c.state == WAITING,
+        tuple_(-jobs.c.priority, jobs.c.turn, jobs.c.id)
+        < tuple_(-_ME.c.priority, _ME.c.turn, _ME.c.id),
+    )
+    .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.id)
+    .limit(_MOST_BEFORE)
 )
 
 

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from comfywatchman.state.keeper import writing_engine
+from comfywatchman.state.schema import APPLICATION_ID
 
 
 def configuration(path: Path) -> Config:
@@ -48,5 +49,21 @@ def migrate(path: Path) -> None:
     config.attributes["engine"].dispose()
 
 
+def make(path: Path, revision: str) -> None:
+    """Make an empty database of an earlier version, to take in what that one wrote."""
+    config = configuration(path)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision not in known:
+        raise SystemExit(f"revision {revision} is newer than this program")
+    with config.attributes["engine"].begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+    command.upgrade(config, revision)
+    config.attributes["engine"].dispose()
+
+
 if __name__ == "__main__":
-    migrate(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        make(Path(sys.argv[1]), sys.argv[2])
+    else:
+        migrate(Path(sys.argv[1]))

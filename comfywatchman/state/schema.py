@@ -27,7 +27,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Dialect
 
-REVISION = "0008"
+REVISION = "0009"
 """The newest migration: what a database that this program writes must be at."""
 
 APPLICATION_ID = 0x43574D31
@@ -277,6 +277,32 @@ timers = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("last_success", Float, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivery", Text, nullable=False),
+    Column("target", Text, nullable=False),  # digest of the receiver's address
+    Column("event", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),  # waiting dead
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("trouble", LargeBinary),
+    Index("deliveries_by_target", "target", "state", "not_before"),
+    Index("deliveries_by_state", "state"),
+    sqlite_autoincrement=True,  # the numbers put notices in order, also those that are gone
+)
+
+told = Table(
+    "told",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("state", Text, nullable=False),  # what was told last
+    Column("at", Float, nullable=False),
 )
 
 # -- node types: which there are, and which pack brings them

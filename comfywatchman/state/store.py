@@ -49,7 +49,8 @@ def open_keeper(directory: Path) -> Keeper:
     except DatabaseError as error:
         raise StateUnusable(
             f"The state database {path} cannot be used: {error.orig}.",
-            remedy="Move it away; everything but the history is found again by a sweep.",
+            remedy="Start the daemon: one that is damaged it sets aside, saves what can be read of "
+            "it, and makes a new one; everything but the history is found again by a sweep.",
         ) from error
 
 
@@ -66,6 +67,34 @@ def open_reader(directory: Path) -> Reader | None:
         pass
     reader.close()
     return None
+
+
+def is_database(source: Path) -> bool:
+    """Whether *source* is one of SQLite; what else it may be is for others to say.
+
+    Raises:
+        StateUnusable: it cannot be read.
+    """
+    try:
+        with source.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError as error:
+        raise StateUnusable(
+            f"{source} cannot be read: {error.strerror}.",
+            remedy="Name a file that `comfywatchman state export` wrote.",
+        ) from error
+
+
+def open_beside(directory: Path) -> Keeper | None:
+    """Open the database for a small change, whoever else owns it; it is neither made nor migrated.
+
+    Returns ``None`` where there is none of this version.
+    """
+    reader = open_reader(directory)
+    if reader is None:
+        return None
+    reader.close()
+    return Keeper(writing_engine(database_path(directory)))
 
 
 def open_in_memory() -> tuple[Keeper, Reader]:
@@ -87,7 +116,7 @@ def _bring_up(path: Path) -> None:
     finally:
         engine.dispose()
     if found != REVISION:
-        _migrate(path, found)
+        bring_to_head(path, found)
 
 
 def _create(connection: Connection) -> None:
@@ -104,10 +133,24 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-def _migrate(path: Path, found: str) -> None:
-    """Run alembic in a process of its own: it costs 9 MB that the daemon would keep.
+def make(path: Path) -> None:
+    """Make an empty database at *path*."""
+    engine = writing_engine(path)
+    try:
+        with engine.begin() as connection:
+            _create(connection)
+    finally:
+        engine.dispose()
 
-    It imports nothing from the current directory, which may be anybody's.
+
+def bring_to_head(path: Path, found: str) -> None:
+    """Bring the database *path*, of revision *found*, to the newest one; a copy is made before.
+
+    Alembic runs in a process of its own: it costs 9 MB that the daemon would keep. It imports
+    nothing from the current directory, which may be anybody's.
+
+    Raises:
+        StateUnusable: no way leads from that revision to ours.
     """
     done = subprocess.run(
         [sys.executable, "-P", "-m", "comfywatchman.state.migrate", str(path)],

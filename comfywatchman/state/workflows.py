@@ -15,9 +15,9 @@ from comfywatchman.disk.marks import Row
 from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.files import ShortHash, Stamp
-from comfywatchman.domain.references import Analysis, Finding, Hint, WorkflowState
+from comfywatchman.domain.references import Analysis, Finding, WorkflowState
 from comfywatchman.state import directories as by_directory
-from comfywatchman.state import node_types, promises, rows_of
+from comfywatchman.state import loose, node_types, promises, rows_of
 from comfywatchman.state.coding import dumps, loads, searchable, trouble_bytes, trouble_from
 from comfywatchman.state.directories import at_or_below
 from comfywatchman.state.prepared import Prepared, as_list, from_list
@@ -100,26 +100,20 @@ def _wants(analysis: Analysis) -> list[dict[str, object]]:
         reference = finding.reference
         if not reference.active:
             continue
-        base = reference.name.rsplit("/", 1)[-1]
-        if finding.path is not None and _is_loose(finding):
-            base = finding.path.name  # news of that file is news to this workflow
+        base, stem = loose.names_of(finding)
         promised = next((d.sha256 for d in reference.declared if d.sha256), None)
         rows.append(
             {
                 "folder": reference.folder or "",
                 "name": natural(reference.name),
-                "base": searchable(base),
-                "stem": searchable(base.rpartition(".")[0] or base),
+                "base": base,
+                "stem": stem,
                 "sha256": promised,
                 "declared": dumps([(d.url, d.sha256) for d in reference.declared]),
                 "state": finding.state.value,
             }
         )
     return rows
-
-
-def _is_loose(finding: Finding) -> bool:
-    return finding.hint is not None and finding.hint.code == Hint.PART_OF_NAME
 
 
 def natural(name: str) -> str:
@@ -261,8 +255,8 @@ def wanted(connection: Connection, folder: str, name: str) -> Wanted:
             if sha256:
                 hashes.add(sha256)
     ordered = dict.fromkeys(url for _, url in sorted(urls))
-    told = _told_hashes(connection, folder, name)
-    return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)), told)
+    told, linked = _told(connection, folder, name)
+    return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)), told, linked)
 
 
 _DECLARED = Prepared(
@@ -272,19 +266,23 @@ _DECLARED = Prepared(
 )
 
 _MOST_TOLD = 8
-"""Workflows whose texts are looked at for hashes of a file."""
+"""Workflows whose texts are looked at for hashes of a file, and for links."""
 
 
-def _told_hashes(connection: Connection, folder: str, name: str) -> tuple[ShortHash, ...]:
-    """Return what texts of other programs say about the bytes."""
+def _told(
+    connection: Connection, folder: str, name: str
+) -> tuple[tuple[ShortHash, ...], tuple[str, ...]]:
+    """Return what texts say about the bytes, and what notes link to."""
     found: dict[ShortHash, None] = {}
+    linked: dict[str, None] = {}
     for row in _TELLING.rows(connection, folder=folder, name=natural(name)):
         analysis = _analysis(row.analysis)
         for finding in () if analysis is None else analysis.findings:
             reference = finding.reference
             if reference.active and (reference.folder or "", reference.name) == (folder, name):
                 found |= dict.fromkeys(reference.told_hashes)
-    return tuple(found)
+                linked |= dict.fromkeys(reference.linked)
+    return tuple(found), tuple(linked)
 
 
 _TELLING = Prepared(
@@ -296,6 +294,7 @@ _TELLING = Prepared(
         or_(
             func.instr(workflows.c.analysis, literal(b'"short_hashes":[{', LargeBinary)) > 0,
             func.instr(workflows.c.analysis, literal(b'"stated":"', LargeBinary)) > 0,
+            func.instr(workflows.c.analysis, literal(b'"linked":["', LargeBinary)) > 0,
         ),
     )
     .order_by(workflows.c.path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,9 @@ _BLIND_TYPES = frozenset(
 _NUMBERED_ANEW = _BLIND_TYPES | {"vfat", "exfat", "msdos", "fuseblk"}
 """Where a file may have another inode number after each mount, since none is stored with it, or
 since a server gives it."""
+
+_BELIEVED_SECONDS = 1.0
+"""How long what is mounted is not read again."""
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _WATCH = re.compile(rb"^inotify wd:\S+ ino:([0-9a-f]+) sdev:([0-9a-f]+)", re.MULTILINE)
@@ -88,6 +92,22 @@ def mounts() -> list[Mount]:
         text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
         return parse_mounts(text)
     return []
+
+
+@dataclass(slots=True)
+class BlindMounts:
+    """Where file systems lie now that others serve, and that may hang. Used by any thread."""
+
+    mounted: Callable[[], list[Mount]] = mounts
+    _read_at: float = float("-inf")
+    _found: frozenset[bytes] = frozenset()
+
+    def __call__(self) -> frozenset[bytes]:
+        now = time.monotonic()
+        if now - self._read_at >= _BELIEVED_SECONDS:
+            self._found = frozenset(os.fsencode(m.path) for m in self.mounted() if m.blind)
+            self._read_at = now
+        return self._found
 
 
 def mount_of(real: Path, mounted: list[Mount]) -> Mount | None:

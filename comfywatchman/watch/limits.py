@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +40,14 @@ class Room:
     def __init__(self) -> None:
         self._refused: dict[Path, _Refused] = {}
 
-    def lacking_for(self, real: Path) -> Trouble | None:
-        """Say why the tree *real* had better not be watched, or ``None``."""
+    def lacking_for(self, real: Path, avoid: Collection[Path] = ()) -> Trouble | None:
+        """Say why the tree *real*, but for what is to *avoid*, had better not be watched."""
         now, allowed = time.monotonic(), inotify_limit("max_user_watches")
         before = self._refused.get(real)
         recent = before is not None and now - before.at < COUNT_AGAIN_SECONDS
         if before is not None and recent and before.allowed == allowed:
             return before.trouble
-        trouble = lacking_room(directories_in(real)) if allowed else None
+        trouble = lacking_room(directories_in(real, avoid)) if allowed else None
         if trouble is None:
             self._refused.pop(real, None)
         else:
@@ -54,15 +55,22 @@ class Room:
         return trouble
 
 
-def directories_in(real: Path) -> int:
-    """Return how many directories a watch on the tree *real* takes, links not followed."""
-    found = 0
+def directories_in(real: Path, avoid: Collection[Path] = ()) -> int:
+    """Return how many directories a watch on the tree *real* takes, links not followed.
+
+    What is to *avoid* is not touched.
+    """
+    found, silent = 0, frozenset(map(os.fsencode, avoid))
     waiting = [os.fsencode(real)]
     while waiting:
         found += 1
         # What cannot be read is not watched either.
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
-            waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            waiting += [
+                entry.path
+                for entry in entries
+                if entry.path not in silent and entry.is_dir(follow_symlinks=False)
+            ]
     return found
 
 

@@ -69,6 +69,8 @@ class Trees:
         self._watches: dict[Path, ObservedWatch] = {}
         self.own: Path | None = None
         """The directory of ours that is watched for a sign of life."""
+        self.avoid: frozenset[Path] = frozenset()
+        """What does not answer in the trees that are watched from now on."""
 
     @property
     def tops(self) -> set[Path]:
@@ -102,7 +104,7 @@ class Trees:
         self._overhear.begin()
 
     def watch(self, real: Path) -> None:
-        """Watch *real* and all below it; links in it are not followed.
+        """Watch *real* and all below it but what is to *avoid*; links in it are not followed.
 
         Raises:
             OSError: it cannot be watched. ENOSPC and EMFILE are the kernel's limits.
@@ -110,6 +112,7 @@ class Trees:
         """
         if self._observer is None:
             self._observer = _started()
+        avoid_in(self._observer, self.avoid)
         self._watches[real] = self._observer.schedule(
             self._forward, str(real), recursive=True, event_filter=_WANTED
         )
@@ -266,6 +269,15 @@ def _started() -> BaseObserver:
         observer = Observer()
     observer.start()
     return observer
+
+
+def avoid_in(observer: BaseObserver, directories: frozenset[Path]) -> None:
+    """Have trees that *observer* watches from now on begin without these directories."""
+    if sys.platform == "linux":
+        from comfywatchman.watch.pairing import PairingObserver
+
+        if isinstance(observer, PairingObserver):
+            observer.avoid = frozenset(map(os.fsencode, directories))
 
 
 def _ours(below: str) -> bool:

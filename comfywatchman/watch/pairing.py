@@ -10,7 +10,9 @@ parts of it that are not meant for others; ``watchdog>=7.1,<8`` and a test hold 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
+from typing import Any
 
 from watchdog.events import FileSystemEvent
 from watchdog.observers.inotify import InotifyEmitter, InotifyObserver, InotifyWatchGroup
@@ -68,10 +70,33 @@ class _Pairing(InotifyMoveEventGrouper):
 
 @dataclass
 class _Group(InotifyWatchGroup):
+    avoid: frozenset[bytes] = frozenset()
+    """Directories that do not answer: no watch is set in them."""
     _move_event_grouper: InotifyMoveEventGrouper = field(default_factory=_Pairing, init=False)
+
+    def _add_all_callbacks(self, path: bytes) -> None:
+        """Watch *path* and all below it, as watchdog does it; what is to *avoid* is not touched."""
+        self._add_callback(path)
+        if not self.is_recursive:
+            return
+        for root, names, _ in os.walk(path, followlinks=self.follow_symlink):
+            names[:] = [name for name in names if root + b"/" + name not in self.avoid]
+            for name in names:
+                below = root + b"/" + name
+                if self.follow_symlink or not stat.S_ISLNK(_mode(below)):
+                    self._add_callback(below)
+
+
+def _mode(path: bytes) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
 
 
 class _Emitter(InotifyEmitter):
+    avoid: frozenset[bytes] = frozenset()
+
     def queue_event(self, event: FileSystemEvent) -> None:
         """Queue what is wanted; most of what watchdog makes of one notification is not."""
         if self._event_filter is None or type(event) in self._event_filter:
@@ -84,6 +109,7 @@ class _Emitter(InotifyEmitter):
             is_recursive=self.watch.is_recursive,
             event_mask=self.get_event_mask_from_filter(),
             follow_symlink=self.watch.follow_symlink,
+            avoid=self.avoid,
         )
 
 
@@ -92,4 +118,11 @@ class PairingObserver(InotifyObserver):
 
     def __init__(self) -> None:
         super().__init__()
-        self._emitter_class = _Emitter
+        self._emitter_class = self._made  # type: ignore[assignment]  # it is called, and no more
+        self.avoid: frozenset[bytes] = frozenset()
+        """What no watch is set in, in trees that are scheduled from now on."""
+
+    def _made(self, *arguments: Any, **named: Any) -> _Emitter:
+        emitter = _Emitter(*arguments, **named)
+        emitter.avoid = self.avoid
+        return emitter

@@ -105,16 +105,17 @@ class Place:
         self.blind_below = tuple(blind_below(self.real, mounted))
 
 
-def silent_in(real: Path, mounted: list[Mount], answering: Answering) -> Silent | None:
-    """Return the silence of a share below *real*: who walked there would wait for ever."""
+def silent_in(real: Path, mounted: list[Mount], answering: Answering) -> frozenset[Path]:
+    """Return the shares below *real* that do not answer: who walked there would wait for ever."""
+    silent: set[Path] = set()
     for share in blind_below(real, mounted):
         try:
             answering.ask(str(share), partial(_look_into, share))
-        except Silent as silence:
-            return silence
+        except Silent:
+            silent.add(share)
         except OSError:
             continue  # an error is an answer
-    return None
+    return frozenset(silent)
 
 
 def _look_into(directory: Path, _beat: object) -> None:

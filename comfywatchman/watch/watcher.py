@@ -312,10 +312,8 @@ class Watcher:
     def _watch(self, real: Path) -> Trouble | None:
         if len(self._trees.tops) >= limits.MOST_TREES:
             return limits.too_many_trees()
-        silence = silent_in(real, self._mounted(), self._answering)
-        if silence is not None:
-            return limits.not_watched(real, silence)
-        refused = self._room.lacking_for(real)
+        self._trees.avoid = silent_in(real, self._mounted(), self._answering)
+        refused = self._room.lacking_for(real, self._trees.avoid)
         if _ON_LINUX and refused is not None:
             return refused
         try:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from comfywatchman.analyze.loaders import read_tables
 from comfywatchman.domain.references import Lookup
 from comfywatchman.parsing.tables import shipped_tables
@@ -49,3 +51,26 @@ def test_a_value_at_no_known_place_of_a_node_that_fetches_is_fetched() -> None:
     (found,) = references(graph(node(1, "Mine", 0, "a.pth")), "Mine -> - 0:x auto")
 
     assert found.lookup is Lookup.AUTODOWNLOAD
+
+
+@pytest.mark.parametrize("value", ["part_by_part", "Part by part"])
+def test_a_condition_may_mean_a_value_with_a_space_or_with_a_line(value: str) -> None:
+    line = "Mine -> loras 1:x unless=0:mode=part_by_part"
+
+    assert named(graph(node(1, "Mine", value, "a.pt")), line) == []
+    assert named(graph(node(1, "Mine", "whole", "a.pt")), line) == [("loras", "a.pt")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"), [(True, ["typed", "of last time"]), ("populate", ["typed", "of last time"]),
+                        (False, ["of last time"]), ("fixed", ["of last time"])],
+)  # fmt: skip
+def test_the_text_that_a_wildcard_node_is_about_to_fill_in_counts_while_it_does(
+    mode: object, names: list[str]
+) -> None:
+    texts = ("a cat <lora:typed:1>", "a cat <lora:of last time:1>", mode)
+    impact = graph(node(1, "ImpactWildcardEncode", *texts, "Select the LoRA", "Select", 0))
+    inspire = graph(node(1, "WildcardEncode //Inspire", "none", "comfy++", *texts, "Select", "", 0))
+
+    assert [name for _, name in named(impact)] == names
+    assert [name for _, name in named(inspire)] == names

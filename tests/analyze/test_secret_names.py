@@ -145,3 +145,24 @@ def test_a_secret_in_the_value_that_is_lost_is_told(name: str) -> None:
     content = read_workflow(BytesIO(text.encode()), "w.json", SHIPPED, Limits(), findings=True)
 
     assert ("secret", f"/nodes/0/{name}") in [(e.code, e.pointer) for e in content.findings]
+
+
+@pytest.mark.parametrize("more", [{}, FILLING], ids=["small", "larger"])
+def test_a_short_key_is_known_by_its_name_wherever_it_stands(more: Json) -> None:
+    key = "abcd1234efgh5678"
+    workflow = graph(node(1, "X", properties={"api_key": key, "keyframe": key}))
+    extra = {**more.get("extra", {}), "service": {"access_token": key}, "token_merging": key}
+
+    told = found({**workflow, "extra": extra})
+
+    assert sorted(told) == [
+        ("secret", "/extra/service/access_token"),
+        ("secret", "/nodes/0/properties/api_key"),
+    ]
+
+
+def test_a_short_key_in_what_was_sent_along_with_a_prompt_is_known() -> None:
+    prompt = {"1": {"class_type": "X", "inputs": {}}}
+    sent = {"prompt": prompt, "extra_data": {"api_key_comfy_org": "abcd1234efgh5678"}}
+
+    assert found(sent) == [("secret", "/extra_data/api_key_comfy_org")]

@@ -122,6 +122,18 @@ def test_nobody_looks_unless_asked() -> None:
             ),
             ("dangling-link", "/definitions/subgraphs/0/inputs/0/linkIds/0"),
         ),
+        (
+            graph(node(1, "X", outputs=[{"name": "a", "links": None}, {"links": [9]}])),
+            ("dangling-link", "/nodes/0/outputs/1/links/0"),
+        ),
+        (
+            graph(
+                node(1, "X", outputs=[{"name": "a", "type": "INT", "links": ["4", 9]}]),
+                node(2, "Y", "x" * 5_000, inputs=[{"name": "a", "link": 4}]),
+                links=[[4, 1, 0, 2, 0, "INT"]],
+            ),
+            ("dangling-link", "/nodes/0/outputs/0/links/1"),
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(workflow: Json, found: tuple[str, str]) -> None:

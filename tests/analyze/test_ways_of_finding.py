@@ -1,4 +1,4 @@
-"""Nodes that find a file in different ways: one row where it comes to the same, else several."""
+"""Nodes that find a file in different ways: one row, which tells what is lacking."""
 
 from __future__ import annotations
 
@@ -27,9 +27,17 @@ def _rows(nodes: list[Json], *here: ModelFile) -> list[Finding]:
     return list(compare(content, _FOLDERS, Shelf(here), separator="/"))
 
 
-def _told(nodes: list[Json], *here: ModelFile) -> list[tuple[str, str, tuple[str, ...]]]:
+_Told = list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]
+
+
+def _told(nodes: list[Json], *here: ModelFile) -> _Told:
     return [
-        (row.state.value, row.trouble.code if row.trouble else "", row.reference.nodes)
+        (
+            row.state.value,
+            row.trouble.code if row.trouble else "",
+            row.reference.nodes,
+            row.found_by,
+        )
         for row in _rows(nodes, *here)
     ]
 
@@ -43,7 +51,13 @@ def test_a_gguf_that_its_loader_opens_is_there_and_a_core_loader_is_told_apart(
 
     told = _told(nodes[::-1] if backwards else nodes, there)
 
-    assert sorted(told) == [("missing", "name-not-listed", ("1",)), ("present", "", ("2",))]
+    assert told == [("missing", "name-not-listed", ("1", "2"), ("2",))]
+
+
+def test_what_one_of_two_nodes_can_use_is_brought_before_the_other_is_told() -> None:
+    nodes = [node(1, "UNETLoader", "q.gguf", "default"), node(2, "UnetLoaderGGUF", "q.gguf")]
+
+    assert _told(nodes) == [("missing", "", ("2", "1"), ())]
 
 
 def test_a_name_that_a_tag_finds_without_its_suffix_is_no_name_for_a_core_loader() -> None:
@@ -51,7 +65,7 @@ def test_a_name_that_a_tag_finds_without_its_suffix_is_no_name_for_a_core_loader
 
     told = _told(nodes, file(MODELS / "loras/here.safetensors"))
 
-    assert told == [("elsewhere", "name-not-listed", ("1",)), ("present", "", ("2",))]
+    assert told == [("elsewhere", "name-not-listed", ("1", "2"), ("2",))]
 
 
 def test_a_file_in_a_subfolder_is_there_for_the_node_that_looks_for_its_last_part_only() -> None:
@@ -63,7 +77,7 @@ def test_a_file_in_a_subfolder_is_there_for_the_node_that_looks_for_its_last_par
 
     told = _told(nodes, file(MODELS / "loras/sub/deep.safetensors"))
 
-    assert told == [("elsewhere", "", ("1",)), ("present", "", ("2",))]
+    assert told == [("elsewhere", "", ("1", "2"), ("2",))]
 
 
 def test_what_is_the_same_for_all_is_one_row_that_names_all_nodes() -> None:
@@ -74,8 +88,9 @@ def test_what_is_the_same_for_all_is_one_row_that_names_all_nodes() -> None:
         node(3, "Power Lora Loader (rgthree)", rows),
     ]
 
-    assert _told(nodes) == [("missing", "", ("1", "3", "2"))]
-    assert _told(nodes, file(MODELS / "loras/x.safetensors")) == [("present", "", ("1", "3", "2"))]
+    there = file(MODELS / "loras/x.safetensors")
+    assert _told(nodes) == [("missing", "", ("2", "1", "3"), ())]
+    assert _told(nodes, there) == [("present", "", ("2", "1", "3"), ())]
 
 
 def test_nodes_that_list_the_name_find_it_alike_whatever_else_they_list() -> None:
@@ -94,12 +109,9 @@ def test_a_directory_that_one_node_loads_is_no_file_for_another() -> None:
     ]
     shelf = Shelf((), (MODELS / "diffusion_models/here",))
 
-    rows = compare(read(graph(*nodes)), _FOLDERS, shelf, separator="/")
+    (row,) = compare(read(graph(*nodes)), _FOLDERS, shelf, separator="/")
 
-    assert [(row.state.value, row.reference.nodes) for row in rows] == [
-        ("missing", ("1",)),
-        ("present", ("2",)),
-    ]
+    assert (row.state.value, row.reference.node, row.found_by) == ("missing", "1", ("2",))
 
 
 def test_a_core_loader_opens_one_part_of_a_model_and_is_told_that_others_are_not_here() -> None:

@@ -284,12 +284,24 @@ def test_the_history_has_what_we_placed_and_what_programs_say(tree: Tree, hub: H
 # -- Civitai
 
 
-def test_an_answer_about_something_else_is_refused_with_both_ids() -> None:
+def test_an_answer_about_something_else_is_refused_and_logged_with_both_ids(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert comfywatchman.validate_civitai_response({"id": 7}, 7, "models") == {"id": 7}
     with pytest.raises(comfywatchman.ValidationError) as caught:
         comfywatchman.validate_civitai_response({"id": 8}, 7, "models")
 
     assert (caught.value.requested, caught.value.returned) == (7, 8)
+    (record,) = caplog.records
+    assert "search.mismatch" in record.getMessage()
+    assert "requested=7 returned=8" in record.getMessage()
+
+
+@pytest.mark.parametrize("called", ["images", "image", "/api/v1/images"])
+def test_a_lookup_may_be_named_by_its_path(called: str) -> None:
+    found = comfywatchman.validate_civitai_response({"items": [{"id": 7}]}, 7, called)
+
+    assert found == {"id": 7}
 
 
 def test_an_image_id_that_is_none_is_refused(tree: Tree) -> None:

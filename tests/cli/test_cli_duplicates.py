@@ -141,6 +141,21 @@ def test_what_is_linked_is_known_by_its_hash_without_another_reading(
     assert rows == {str(first): digest(first), str(second): digest(first)}
 
 
+def test_every_name_of_many_that_were_linked_keeps_its_hash(shell: Shell, tree: Tree) -> None:
+    """Each further name changes the stamp of the file, and so of the names that it had."""
+    names = [put(tree, f"loras/{name}.safetensors", seed="same") for name in "abcd"]
+    names[0].with_name("e.safetensors").symlink_to(names[1])
+    shell("inventory", "duplicates")  # measures them
+    told = shell("inventory", "duplicates", "--link", "hard", "--yes", "--json")
+
+    rows = shell("inventory", "--json").json["models"]
+    assert told.status == 0, told.err
+    assert {row["path"]: row["sha256"] for row in rows} == {
+        str(path): digest(path) for path in (*names, names[0].with_name("e.safetensors"))
+    }
+    assert {path.stat().st_nlink for path in names} == {4}
+
+
 @pytest.mark.parametrize("more", [["--dry-run", "--yes"], ["--dry-run"], []])
 def test_without_a_word_of_consent_nothing_is_linked(
     shell: Shell, tree: Tree, more: list[str]

@@ -57,7 +57,10 @@ READING = {
     *(("config", "show"), ("config", "check"), ("config", "path")),
     *(("doctor",), ("service", "status"), ("audit", "verify")),
 }
-DOING = {("fix",), ("config", "init"), ("service", "install"), ("service", "uninstall")}
+DOING = {
+    *(("fix",), ("config", "init"), ("service", "install"), ("service", "uninstall")),
+    *(("notify", "retry"), ("notify", "drop"), ("state", "import")),
+}
 
 
 @pytest.mark.parametrize("path", sorted(READING), ids=" ".join)

@@ -8,6 +8,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from comfywatchman.demo.hub import Hub
 from comfywatchman.demo.weights import weights
 from tests.cli.shell import LIMIT, Shell
@@ -279,3 +281,52 @@ def test_beside_a_daemon_it_ends_with_the_reason_while_a_source_cannot_be_reache
     assert told.status == 1
     (row,) = told.json["workflows"][0]["references"]
     assert row["error"]["code"] == "source-unavailable"
+
+
+@pytest.mark.parametrize("auto", ["ask", "off"])
+def test_who_asks_has_said_yes_whatever_is_fetched_with_nobody_asked(
+    shell: Shell, tree: Tree, hub: Hub, auto: str
+) -> None:
+    tree.write_settings(auto=auto)
+    path = drop(tree.base / "w.json", has(hub, "a.safetensors"))
+
+    planned = shell("fix", path, "--dry-run")
+    fixed = shell("fix", path, "--yes")
+
+    assert "choose" not in planned.out
+    assert fixed.status == 0, fixed.err
+    assert names(tree) == ["loras/a.safetensors"]
+
+
+def test_a_question_that_is_left_can_be_answered_without_a_daemon(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    url = hub.add_plain("plain.safetensors")
+    path = drop(tree.base / "w.json", Want("plain.safetensors", url=url))
+
+    left = shell("fix", path, "--yes")
+    wrong = shell("choose", "loras/plain.safetensors", "2")
+    chosen = shell("choose", "loras/plain.safetensors", "1")
+
+    assert left.status == 1
+    assert "comfywatchman choose" in left.out
+    assert wrong.the_error()[0] == "nothing-found"
+    assert chosen.status == 0, chosen.err
+    assert names(tree) == ["loras/plain.safetensors"]
+    assert shell("fix", path, "--yes").status == 0
+
+
+def test_what_a_workflow_elsewhere_got_is_in_use_while_the_workflow_is_there(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    path = drop(tree.base / "w.json", has(hub, "a.safetensors"))
+    assert shell("fix", path).status == 0
+
+    kept = shell("inventory", "unused", "--json").json
+    path.unlink()
+    left = shell("inventory", "unused", "--json").json
+
+    assert (kept["models"], kept["workflows"]) == ([], 1)
+    assert [Path(row["path"]).name for row in left["models"]] == ["a.safetensors"]
+    assert shell("fix", drop(tree.base / "other.json", Want("b.pt"))).status == 1
+    assert sum(shell("status", "--json").json["workflows"].values()) == 1

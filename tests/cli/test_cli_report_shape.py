@@ -30,11 +30,11 @@ SUMMARY = {
 }
 ADDED = {
     "workflow": {"taken", "findings"},
-    "reference": {"nodes", "spelling", "found_in", "hint", "shadows", "error"},
+    "reference": {"nodes", "found_by", "spelling", "found_in", "hint", "shadows", "error"},
     "candidate": {"page", "size_about", "error", "replacement"},
     "node_type": {"active", "disabled", "loaded", "nodes", "outdated", "packs", "told"},
     "summary": {"ambiguous", "elsewhere", "misspelled", "arriving", "errors"}
-    | {"autodownload", "dynamic", "inactive", "not_workflows"},
+    | {"autodownload", "dynamic", "inactive", "not_workflows", "most_wanted"},
 }
 """What this program adds to the contract: additions are welcome, and a test for each is not too
 much.

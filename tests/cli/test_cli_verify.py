@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 from comfywatchman.demo.hub import Hub
 from tests.cli.keeping import decay, digest, measured, put
 from tests.cli.shell import LIMIT, Shell
+from tests.share import shared
 from tests.stories.daemon import Tree
 from tests.stories.made import drop, has
 
@@ -69,6 +71,28 @@ def test_the_good_hash_stays_known_after_decay(shell: Shell, tree: Tree) -> None
     assert (row["sha256"], row["differs"]) == (good, bad)
     assert row["error"]["code"] == "model-corrupt"
     assert shell("inventory", "list", "--troubles").status == 1
+
+
+def test_what_cannot_be_read_is_noted_until_it_can(
+    shell: Shell, tree: Tree, tmp_path: Path
+) -> None:
+    path = put(tree, "loras/nas/a.safetensors").rename(tmp_path / "a.safetensors")
+    (tmp_path / "server").mkdir()
+    path.rename(tmp_path / "server/a.safetensors")
+    with shared(tmp_path / "server", tree.models / "loras/nas") as share:
+        measured(shell)
+        share.error_for_opening = lambda _path: errno.EIO
+        told = shell("inventory", "verify", "--json")
+        listed = shell("inventory", "list", "--troubles", "--json")
+        share.error_for_opening = lambda _path: 0
+        assert outcomes(shell) == {"a.safetensors": "equal"}
+        after = shell("inventory", "list", "--troubles", "--json")
+
+    assert (told.status, told.json["summary"]) == (3, {"unreadable": 1})
+    (row,) = listed.json["models"]
+    assert (listed.status, row["error"]["code"]) == (1, "disk-failed")
+    assert row["sha256"] is not None, "what was measured before is still known"
+    assert after.json["models"] == []
 
 
 def test_decay_that_was_no_decay_is_taken_back(shell: Shell, tree: Tree) -> None:

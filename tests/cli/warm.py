@@ -8,6 +8,7 @@ script, this file is the process that forks.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import json
@@ -163,6 +164,7 @@ def _next_command(orders: socket.socket) -> tuple[list[str], dict[str, str], str
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
             os.closerange(3, max(streams) + 1)
+            faulthandler.enable()  # where it was, should it crash
             arguments, environ, directory = json.loads(order)
             return arguments, environ, directory
         for stream in streams:

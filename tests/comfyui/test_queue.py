@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from comfywatchman.comfyui.queue import MOST_BYTES, Server
+from comfywatchman.comfyui.queue import MOST_BYTES, Server, Servers
 
 PROMPT = [7, "3f2a", {"1": {"class_type": "KSampler", "inputs": {}}}, {}, ["9"]]
 
@@ -90,3 +90,17 @@ def test_where_nothing_listens_nobody_works() -> None:
 def test_an_endless_queue_is_no_idle_one() -> None:
     with serving(200, answer(pending=("x" * MOST_BYTES,))) as url:
         assert Server(url).runs_prompt() is True
+
+
+@pytest.mark.parametrize("status", [200, 500], ids=["idle", "failing"])
+def test_of_several_servers_one_at_work_is_enough(status: int) -> None:
+    with serving(status, answer()) as other, serving(200, answer(PROMPT)) as busy:
+        assert Servers((other, busy)).runs_prompt() is True
+
+
+@pytest.mark.parametrize(("status", "works"), [(200, False), (500, None)])
+def test_of_several_idle_servers_one_that_does_not_tell_leaves_it_open(
+    status: int, works: bool | None
+) -> None:
+    with serving(200, answer()) as idle, serving(status, answer()) as other:
+        assert Servers((idle, other)).runs_prompt() is works

@@ -63,6 +63,13 @@ def desk(office: Office, folders: Folders, tmp_path: Path) -> Desk:
     return Desk(office, place, model)
 
 
+def test_where_nothing_answers_nobody_looks_for_claims(desk: Desk) -> None:
+    desk.claim(GOOD)
+    keeper, reader = desk.office.keeper, desk.office.reader
+
+    assert gather(desk.place, keeper, reader, answers=lambda _path: False) == Gathered(0, ())
+
+
 def test_a_claim_about_a_file_that_nobody_measured_is_shown_as_claimed(desk: Desk) -> None:
     sidecar = desk.claim(GOOD)
     assert desk.gather() == Gathered(1, ())

@@ -56,9 +56,17 @@ def test_of_a_directory_full_of_news_everything_is_read() -> None:
     for number in range(1000):
         hearsay.note(Path(f"/m/{number}.safetensors"))
         hearsay.note(Path(f"/m/sub/{number % 3}.safetensors"))
-        hearsay.absorb()
 
     assert hearsay.take() == {Path("/m"): None, Path("/m/sub"): {"0", "1", "2"}}
+    assert hearsay.take() == {}
+
+
+def test_news_of_a_whole_library_are_not_kept_one_by_one() -> None:
+    hearsay = Hearsay()
+    for number in range(600):
+        hearsay.note(Path(f"/m/{number}/a.safetensors"))
+
+    assert hearsay.take() is None
     assert hearsay.take() == {}
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from comfywatchman.disk.answering import Answering
+from comfywatchman.disk.scouts import Scouts
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.messages import ErrorMet, ModelFound, RootOffline, RootOnline
 from comfywatchman.state import models
+from comfywatchman.watch.kernel import BlindMounts
 from tests.daemon.rooms import WHOLE, Room, room_of
 from tests.pipeline.office import Office, model_bytes
 from tests.share import Share, shared
@@ -54,7 +57,7 @@ def fill(source: Path, directories: int, files: int) -> None:
 def scene(office: Office, folders: Folders, base: Path, share: Share) -> Scene:
     room = room_of(office, folders, base / "workflows", more=[share.mountpoint], patience=PATIENCE)
     room.sweeps.walks.settle_seconds = room.sweeps.looking.settle_seconds = -1.0
-    room.sweeps.walk_patience = PATIENCE
+    room.sweeps.around.patience = PATIENCE
     room.do(WHOLE)
     room.look()
     return Scene(room, share, share.mountpoint)
@@ -148,6 +151,19 @@ def test_no_row_is_lost_while_a_share_fails_nor_when_it_is_back(failing: Scene, 
     assert failing.room.sweeps.reach.offline == {}
 
 
+def test_a_file_that_the_disk_does_not_even_show_is_told_and_keeps_its_row(failing: Scene) -> None:
+    known, new = "loras/000/003.safetensors", "loras/001/new.safetensors"
+    before = failing.rows()
+    (failing.share.source / new).write_bytes(model_bytes("new"))
+    sick = {failing.share.source / known, failing.share.source / new}
+    failing.share.error_for = lambda path: errno.EIO if path in sick else 0
+    told = failing.room.do(WHOLE)
+
+    found = {event.path: event.trouble.code for event in told if isinstance(event, ErrorMet)}
+    assert found == {failing.root / known: "disk-failed", failing.root / new: "disk-failed"}
+    assert failing.rows() == before
+
+
 @pytest.mark.parametrize("name", ["no answer", "the server dies", "unmounted", "EIO everywhere"])
 def test_a_share_that_is_gone_is_told_once_and_so_is_its_return(failing: Scene, name: str) -> None:
     FAULTS[name](failing)
@@ -203,6 +219,53 @@ def test_a_share_that_hangs_in_the_middle_of_a_walk_is_left_behind(failing: Scen
     assert [event.root for event in told if isinstance(event, RootOffline)] == [failing.root]
     failing.restore()
     assert len(failing.rows()) == 51
+
+
+@pytest.fixture(params=["mount", "file"])
+def hanging_below(
+    request: pytest.FixtureRequest, office: Office, folders: Folders, tmp_path: Path
+) -> Iterator[Scene]:
+    """A share in ComfyUI's own models: mounted there, or one file behind a link."""
+    fill(tmp_path / "server", 1, 5)
+    place = folders.models_root / "loras" / "nas"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    mountpoint = place if request.param == "mount" else tmp_path / "nas"
+    mountpoint.mkdir()
+    if request.param == "file":
+        (place.parent / "nas.safetensors").symlink_to(mountpoint / "loras/000/000.safetensors")
+    room = room_of(office, folders, tmp_path / "workflows", patience=1.0)
+    room.sweeps.walks.settle_seconds = room.sweeps.looking.settle_seconds = -1.0
+    room.sweeps.around.patience = PATIENCE
+    answering = room.sweeps.reach.answering = Answering(1.0, Scouts(BlindMounts()))
+    with shared(tmp_path / "server", mountpoint) as share:
+        room.do(WHOLE)
+        room.look()
+        yield Scene(room, share, folders.models_root)
+        share.wake()
+        answering.close()
+
+
+def test_only_what_lies_on_it_waits_for_a_share_that_hangs_below_a_root(
+    hanging_below: Scene,
+) -> None:
+    room, share = hanging_below.room, hanging_below.share
+    before = hanging_below.rows()
+    time.sleep(0.25)  # so long an answer is believed
+    share.hang()
+    for number in range(2):  # the first may be caught by it, the second knows of it
+        new = room.models / f"checkpoints/new{number}.safetensors"
+        new.parent.mkdir(exist_ok=True)
+        new.write_bytes(model_bytes(str(number)))
+        told = room.do(WHOLE)
+        assert [e.path for e in told if isinstance(e, ModelFound)] == [new]
+        offline = [e.root for e in told if isinstance(e, RootOffline)]
+        assert all(room.models / "loras" in place.parents for place in offline)
+        assert len(offline) == 1 - number
+    assert before.keys() <= hanging_below.rows().keys()
+
+    hanging_below.restore()
+    assert before.keys() <= hanging_below.rows().keys()
+    assert room.sweeps.reach.offline == {}
 
 
 @pytest.mark.trial

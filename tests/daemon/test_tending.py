@@ -210,6 +210,7 @@ def test_every_door_is_a_function_of_ours_or_of_a_library() -> None:
 
     from comfywatchman.daemon.measuring import Measuring
     from comfywatchman.daemon.nodes import Nodes
+    from comfywatchman.daemon.notices.courier import Courier
     from comfywatchman.daemon.readers.brakes import Gate
     from comfywatchman.daemon.readers.lanes import Lane
     from comfywatchman.daemon.run import Signals
@@ -220,7 +221,18 @@ def test_every_door_is_a_function_of_ours_or_of_a_library() -> None:
     from comfywatchman.net.manners import Manners
     from comfywatchman.pipeline.desk import Desk as RealDesk
 
-    places = (Measuring, Nodes, Gate, Lane, Signals, Scrubbing, Sweeps, Watching, Bandwidth)
+    places = (
+        Measuring,
+        Nodes,
+        Gate,
+        Lane,
+        Signals,
+        Scrubbing,
+        Sweeps,
+        Watching,
+        Bandwidth,
+        Courier,
+    )
     functions = {
         each.__qualname__
         for place in (*places, Manners, RealDesk, BlockingScheduler)

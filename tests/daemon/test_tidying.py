@@ -56,3 +56,11 @@ def test_what_is_old_goes_after_the_first_sweep_and_then_once_an_hour(
     now[0] += EVERY_SECONDS
     tidying()
     assert not path.exists()
+
+
+def test_where_nothing_answers_nothing_is_looked_for(
+    tmp_path: Path, state: tuple[Keeper, Reader], folders: Folders
+) -> None:
+    path = put_aside(folders, "a.safetensors")
+    Tidying(3.0, folders, state[1], AuditLog(tmp_path), answers=lambda _path: False)()
+    assert path.exists()

@@ -102,3 +102,32 @@ def test_a_night_that_was_missed_is_made_up_for_soon_after_the_start() -> None:
     )
 
     assert 0 < left <= CATCH_UP_SECONDS
+
+
+def test_what_is_due_every_so_often_is_due_as_soon_when_the_clock_is_set_back() -> None:
+    at = [(10_000.0, 50.0)]
+    timers = Timers((Timer("hourly", 3600.0, lambda: None),), {}, lambda: at[0])
+    timers.start()
+    try:
+        before = _left(timers)
+        at[0] = (10_005.0, 55.0)
+        timers.look_at_the_clock()
+        same = _left(timers)
+        at[0] = (9_000.0, 60.0)  # 1,010 s back
+        timers.look_at_the_clock()
+        sooner = _left(timers)
+        at[0] = (99_000.0, 65.0)
+        timers.look_at_the_clock()
+        ahead = _left(timers)
+    finally:
+        timers.stop()
+
+    assert abs(before - same) < 60
+    assert 1000 < same - sooner < 1070, "the moment is the same, and the clock shows an earlier one"
+    assert abs(ahead - sooner) < 60, "a clock that is ahead makes it due by itself"
+
+
+def _left(timers: Timers) -> float:
+    left = timers.next_run("hourly")
+    assert left is not None
+    return left.total_seconds()

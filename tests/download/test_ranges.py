@@ -220,7 +220,7 @@ def test_a_disk_without_room_for_both_is_filled_by_one_connection(shelf: Shelf, 
     class Tight(Room):
         """Has room for the file and for nothing beside it."""
 
-        def hold(self, part: object, total: int | None, more: int = 0) -> None:
+        def hold(self, part: object, total: int | None, more: int = 0, **_: object) -> None:
             if more:
                 from comfywatchman.domain.errors import DiskFull
 

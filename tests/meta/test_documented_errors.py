@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import comfywatchman.domain.run_errors  # noqa: F401 - its errors are among them
 from comfywatchman.domain.errors import WatchmanError
 
 DOCS = Path(__file__).parents[2] / "docs"

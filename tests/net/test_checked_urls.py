@@ -42,6 +42,7 @@ def test_an_allowed_address_passes(url: str) -> None:
         "",
         "https://",
         "https:///x",
+        "https://huggingface.co:0/x",
         "https://user@huggingface.co/x",
         "https://user:secret@huggingface.co/x",
         "https://:@huggingface.co/x",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from comfywatchman.disk.files import look
 from comfywatchman.domain.files import Measured, Reading, Stamp
-from comfywatchman.domain.jobs import Job
+from comfywatchman.domain.jobs import Job, ResolveReference
 from comfywatchman.domain.messages import Event
 from comfywatchman.pipeline.desk import Desk
 from comfywatchman.state import hashes, jobs
@@ -42,6 +42,11 @@ class Office:
         row = self.desk.take(kind)
         assert row is not None
         return row
+
+    def searched(self, name: str) -> None:
+        """Have the search for a LoRA come to its end."""
+        search = self.row(ResolveReference("loras", name))
+        self.keeper.write(lambda c: jobs.finish(c, search.id, 1.0))
 
     def row(self, job: Job) -> JobRow:
         row = self.reader.read(lambda c: jobs.by_key(c, job.kind, job.key))

@@ -7,10 +7,10 @@ import threading
 from pathlib import Path
 
 from comfywatchman.disk.files import look
-from comfywatchman.domain.files import Folders, Reading
+from comfywatchman.domain.files import Folders, Reading, Stamp
 from comfywatchman.domain.messages import ModelFound, ModelMoved
 from comfywatchman.inventory import read_model, sample_of
-from comfywatchman.pipeline.moving import moved
+from comfywatchman.pipeline.moving import moved, under_known_names
 from comfywatchman.pipeline.verifying import verdict
 from comfywatchman.state import hashes, models
 from tests.pipeline.office import Office, put_model, sha256
@@ -48,6 +48,78 @@ def hash_of(office: Office, path: Path) -> str | None:
     known = office.reader.read(lambda c: hashes.known(c, path))
     assert known is not None
     return known.sha256
+
+
+def found_out(office: Office, paths: list[Path]) -> list[ModelMoved]:
+    """Compare *paths* with the rows as a sweep does that nobody told of anything."""
+    seen = [(path, stamp) for path in paths if (stamp := look(path)) is not None]
+    changed = [each for each in seen if each[1] != stamp_in_row(office, each[0])]
+    events = under_known_names(office.reader, changed, look)
+    office.happens(*events)
+    return events
+
+
+def stamp_in_row(office: Office, path: Path) -> Stamp | None:
+    row = office.reader.read(lambda c: models.one(c, path))
+    return None if row is None else row.stamp
+
+
+def test_names_exchanged_while_nobody_heard_keep_their_hashes_until_measured_once_more(
+    office: Office, folders: Folders
+) -> None:
+    loras = folders.models_root / "loras"
+    first, second, third = (loras / f"{name}.safetensors" for name in "abc")
+    contents = {path: os.urandom(300_000) for path in (first, second, third)}
+    for path, content in contents.items():
+        known_file(office, path, content)
+    aside = loras / "aside"
+    for before, after in ((first, aside), (second, first), (third, second), (aside, third)):
+        before.rename(after)
+
+    told = found_out(office, [first, second, third])
+
+    assert [(each.before, each.path) for each in told] == [
+        (second, first),
+        (third, second),
+        (first, third),
+    ]
+    for each in told:
+        assert each.exchanged
+        assert hash_of(office, each.path) == sha256(contents[each.before])
+    assert office.reader.read(hashes.backlog)[0] == 3
+
+
+def test_a_file_renamed_over_another_takes_its_hash_along(office: Office, folders: Folders) -> None:
+    loras = folders.models_root / "loras"
+    first, second, free = (loras / f"{name}.safetensors" for name in "abc")
+    contents = {path: os.urandom(300_000) for path in (first, second)}
+    for path, content in contents.items():
+        known_file(office, path, content)
+    second.rename(free)
+    first.rename(second)
+
+    told = found_out(office, [free, second])
+
+    assert [(each.before, each.path, each.exchanged) for each in told] == [
+        (second, free, True),
+        (first, second, False),
+    ]
+    assert hash_of(office, free) == sha256(contents[second])
+    assert hash_of(office, second) == sha256(contents[first])
+    assert stamp_in_row(office, first) is None
+
+
+def test_a_file_written_anew_and_a_further_name_of_one_are_no_renames(
+    office: Office, folders: Folders
+) -> None:
+    first, second = (folders.models_root / f"loras/{name}.safetensors" for name in "ab")
+    known_file(office, first, os.urandom(300_000))
+    known_file(office, second, os.urandom(300_000))
+    first.write_bytes(os.urandom(300_000))
+    link = first.with_name("link.safetensors")
+    link.hardlink_to(second)
+
+    assert found_out(office, [first, link]) == []
 
 
 def test_a_renamed_file_keeps_everything_that_is_known_of_its_bytes(

@@ -101,3 +101,36 @@ def test_pauses_grow_with_the_failures_and_have_an_end() -> None:
         longest = min(300.0, 2.0**attempts)
 
         assert all(longest / 2 <= backoff(attempts) <= longest for _ in range(50))
+
+
+@pytest.mark.parametrize(
+    ("remedy", "told"),
+    [
+        ("Free 2.0 GB.", "Free 2.0 GB. Then run the command again: it goes on with what is there."),
+        (
+            "It goes on later with what is there; nothing to do.",
+            "Later, run the command again: it goes on with what is there.",
+        ),
+        (
+            "It is tried again later; check the network if it lasts.",
+            "Check the network if it lasts. Then run the command again: it goes on with what is "
+            "there.",
+        ),
+    ],
+)
+def test_a_command_that_ends_promises_nothing_that_only_a_daemon_does(
+    remedy: str, told: str
+) -> None:
+    error = DiskFull if remedy.startswith("Free") else SourceUnavailable
+
+    given_up = COMMAND.judge(error("It failed.", remedy=remedy), 3).trouble
+    waiting = COMMAND.judge(SourceUnavailable("It failed.", remedy=remedy), 0).trouble
+
+    assert given_up.remedy == told
+    assert waiting.remedy == remedy
+
+
+def test_a_daemon_says_that_it_goes_on_when_the_disk_has_room() -> None:
+    assert DAEMON.judge(DiskFull("It failed.", remedy="Free 2.0 GB."), 9).trouble.remedy == (
+        "Free 2.0 GB. It goes on by itself."
+    )

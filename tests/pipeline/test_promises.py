@@ -47,9 +47,9 @@ def wants(bench: Bench, *hashes: str | None) -> Analysis:
         "loras", bench.name, bench.name, "1", "LoraLoader", "lora_name", declared=declared
     )
     content = WorkflowContent("json", "ui", references=(reference,))
-    finding = Finding(reference, ReferenceState.MISSING)
-    analysis = Analysis(WORKFLOW, "cd" * 32, content, (finding,))
+    analysis = Analysis(WORKFLOW, "cd" * 32, content, (Finding(reference, ReferenceState.MISSING),))
     bench.office.happens(WorkflowAnalyzed(analysis, 0.1))
+    bench.office.searched(bench.name)
     return analysis
 
 
@@ -338,6 +338,7 @@ def test_a_disk_without_room_is_told_before_anything_is_asked(bench: Bench) -> N
 
     assert (code(outcome), shop.asked) == ("disk-full", [])
     assert outcome.retry_in is not None
+    assert bench.names() == []
 
 
 def test_room_that_others_were_promised_is_no_room(bench: Bench) -> None:

@@ -270,3 +270,13 @@ def test_a_failed_question_is_told(desk: Desk) -> None:
         desk.ask("/a")
 
     assert [q.how for q in desk.told] == ["failed"]
+
+
+def test_what_is_not_sent_to_a_host_that_wants_quiet_is_told_as_not_asked(desk: Desk) -> None:
+    desk.policy.manners.slow_down(desk.shelf.host, 60)
+
+    with pytest.raises(RateLimited):
+        desk.ask("/a")
+
+    assert [q.how for q in desk.told] == ["not-asked"]
+    assert desk.asked("/a") == 0

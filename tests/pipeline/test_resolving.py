@@ -104,6 +104,23 @@ def test_two_different_files_are_a_question_for_a_person(office: Office, folders
     assert outcome.retry_in is None
 
 
+@pytest.mark.parametrize(("attempts", "grade"), [(0, Grade.B), (3, Grade.B), (0, Grade.A)])
+def test_which_of_two_addresses_answers_today_does_not_decide(
+    office: Office, folders: Folders, attempts: int, grade: Grade
+) -> None:
+    both = (says("https://hub.example/x"), says("https://other.example/x"))
+    row = finding("x.safetensors", declared=both)
+    office.happens(WorkflowAnalyzed(analysis(A, row), 0.1, stamp=stamp()))
+    down = Shelf(error=SourceUnavailable("It does not answer.", remedy="Wait."), name="other")
+    offer = Shelf([replace(PROVEN, grade=grade)])
+
+    outcome = resolve(office, folders, down, offer, attempts=attempts)
+
+    waits = attempts == 0 and grade is Grade.B
+    assert (outcome.retry_in is not None) == waits
+    assert (outcome.events == ()) == waits
+
+
 def test_where_nothing_is_fetched_unattended_a_good_offer_is_a_question_too(
     office: Office, folders: Folders
 ) -> None:

@@ -78,7 +78,12 @@ def test_the_events_name_what_the_contract_names() -> None:
 
     # The rest is told by whoever reads settings, keeps lists and posts webhooks.
     told_otherwise = {"config.loaded", "config.reloaded", "config.rejected", "catalog.stale"}
-    told_otherwise |= {"watchdog.withheld", "watchdog.resumed"}
+    told_otherwise |= {
+        "watchdog.withheld",
+        "watchdog.resumed",
+        "thread.left_behind",
+        "clock.stepped",
+    }
     assert named == set(LOG_EVENTS) - told_otherwise - {"webhook.delivered", "webhook.failed"}
 
 

@@ -140,3 +140,19 @@ def test_a_name_is_nearly_the_wanted_but_for_case_or_suffix(
 
 def test_two_versions_of_one_model_have_the_same_first_part() -> None:
     assert model_part("dreamShaper_8.safetensors") == model_part("dreamshaper_7.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("filename", "beginning"),
+    [
+        ("zavyChromaXL_v100.safetensors", "zavyChroma"),  # ZavyChromaXL
+        ("realVisXLV50_v50LightningBakedVAE.safetensors", "realVis"),  # RealVisXL V5.0
+        ("xXMix9realistic_v40.safetensors", "xXMix"),  # XXMix_9realistic
+        ("noobAIXLNAIXL_vPred10Version.safetensors", "noob"),  # NoobAI-XL (NAI-XL)
+        ("wAINSFWIllustriousSD_v140.safetensors", "Illustrious SD"),  # WAI-NSFW-illustrious-SDXL
+    ],
+)
+def test_a_title_whose_words_are_written_as_one_is_asked_for_by_its_beginning(
+    filename: str, beginning: str
+) -> None:
+    assert beginning in queries(filename, "checkpoints")

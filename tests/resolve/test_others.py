@@ -41,6 +41,15 @@ def test_a_backend_from_a_file_is_asked_like_ours(tmp_path: Path) -> None:
     assert backend.name == "mine"
 
 
+def test_whatever_its_grade_without_a_hash_nothing_is_proven(tmp_path: Path) -> None:
+    search = OFFER.format(url="https://mine.example/x.safetensors", more="")
+    text = GOOD.format(search=search.replace("Grade.E", "Grade.A"))
+
+    (offer,) = other_backend(written(tmp_path, text)).search(WANTED)
+
+    assert offer.grade == "E"
+
+
 @pytest.mark.parametrize(
     "search",
     [

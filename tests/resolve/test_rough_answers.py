@@ -100,7 +100,7 @@ def broken_chunks(connection: socket.socket, closing: threading.Event) -> None:
 def an_endless_body(connection: socket.socket, closing: threading.Event) -> None:
     connection.sendall(head() + b'{"items": [')
     while not closing.is_set():
-        connection.sendall(b'{"id": 1, "name": "x"},' * 1000)
+        connection.sendall(b'{"id": 1, "name": "a model of many"},' * 1000)
 
 
 def a_packed_body(connection: socket.socket, closing: threading.Event) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from comfywatchman.domain.errors import FileUnreadable, RateLimited, Trouble
-from comfywatchman.domain.files import Measured, Reading
+from comfywatchman.domain.files import Measured, Reading, Unread
 from comfywatchman.domain.references import (
     Analysis,
     Finding,
@@ -252,7 +252,7 @@ class SmallDaemon(Window, Commands):
         self.asked.append(("sweep", None))
         return Accepted()
 
-    def take_readings(self, readings: Sequence[tuple[Path, Reading]]) -> Taken:
+    def take_readings(self, readings: Sequence[tuple[Path, Reading | Unread]]) -> Taken:
         self.asked.append(("take_readings", list(readings)))
         return Taken(equal=len(readings))
 
@@ -331,6 +331,7 @@ def house(
     *,
     host: str = "127.0.0.1",
     opened: Sequence[str] = (),
+    names: Sequence[str] = (),
     request_seconds: float = 5.0,
     heartbeat_seconds: float = 15.0,
     feed: Feed | None = None,
@@ -347,6 +348,7 @@ def house(
         tally=daemon.meter,
         version="1.0",
         opened=opened,
+        names=names,
         request_seconds=request_seconds,
     )
     bound, port = server.start()

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from comfywatchman.domain.files import Digests, Measured, Reading
-from comfywatchman.server.readings import MOST_READINGS, Readings, row_of
+from comfywatchman.domain.errors import DiskFailed, Trouble
+from comfywatchman.domain.files import Digests, Measured, Reading, Unread
+from comfywatchman.server.readings import MOST_READINGS, body_of
 from comfywatchman.server.routes import API
 from tests.server.small_daemon import House, house
 from tests.state.rows import HASH, NOT_UTF8, OTHER_HASH, stamp
@@ -40,8 +41,8 @@ def _as_new(at: House) -> None:
     at.daemon.asked.clear()
 
 
-def body(*readings: tuple[Path, Reading]) -> bytes:
-    return msgspec.json.encode(Readings([row_of(path, told) for path, told in readings]))
+def body(*readings: tuple[Path, Reading | Unread]) -> bytes:
+    return msgspec.json.encode(body_of(readings))
 
 
 def changed(**values: object) -> bytes:
@@ -51,11 +52,20 @@ def changed(**values: object) -> bytes:
 
 def test_readings_come_over_as_they_were(at: House) -> None:
     odd = Path(os.fsdecode(b"/models/loras/\xff\xfe")), replace(READING, racy=False, links=None)
-    told = [(LORA, READING), (Path(f"/models/{NOT_UTF8}"), READING), odd]
+    why = DiskFailed("Reading it failed.", remedy="Look at the disk.").trouble()
+    unread = odd[0], Unread(READING.stamp, why)
+    told: list[tuple[Path, Reading | Unread]]
+    told = [(LORA, READING), (Path(f"/models/{NOT_UTF8}"), READING), odd, unread]
     answer = at.ask("POST", f"{API}/models/measured", body(*told))
 
     assert answer.status == 200
-    assert answer.json == {"equal": 3, "measured": 0, "corrupt": 0, "refused": 0}
+    assert answer.json == {
+        "equal": 4,
+        "measured": 0,
+        "corrupt": 0,
+        "unreadable": 0,
+        "refused": 0,
+    }
     assert at.daemon.asked == [("take_readings", told)]
 
 
@@ -76,6 +86,7 @@ def test_readings_come_over_as_they_were(at: House) -> None:
         changed(blake3="x" * 64),
         json.dumps({"models": [{}]}).encode(),
         body(*[(Path("/m"), READING)] * (MOST_READINGS + 1)),
+        body((LORA, Unread(READING.stamp, Trouble("model-corrupt", "Rot.", "None.")))),
     ],
 )
 def test_what_is_no_reading_is_refused(at: House, content: bytes) -> None:

@@ -44,6 +44,23 @@ def test_a_change_that_raises_leaves_nothing_behind(keeper: Keeper, reader: Read
     assert reader.read(jobs.open_jobs) == 1
 
 
+def test_who_rests_closes_what_nobody_uses_and_goes_on_when_there_is_something(
+    keeper: Keeper, reader: Reader
+) -> None:
+    keeper.write(lambda c: put(c, "a"))
+    with reader.connect() as used:
+        assert jobs.open_jobs(used) == 1
+        reader.rest()
+        assert jobs.open_jobs(used) == 1
+    assert reader._engine.pool.checkedin() == 1  # type: ignore[attr-defined]  # it is a QueuePool
+    keeper.rest()
+    reader.rest()
+
+    assert reader._engine.pool.checkedin() == 0  # type: ignore[attr-defined]  # as above
+    keeper.write(lambda c: put(c, "b"))
+    assert reader.read(jobs.open_jobs) == 2
+
+
 def test_a_reader_sees_a_transaction_whole_or_not_at_all(keeper: Keeper, reader: Reader) -> None:
     half, go_on = threading.Event(), threading.Event()
 

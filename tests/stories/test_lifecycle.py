@@ -27,9 +27,9 @@ EMPTY = '[log]\nlevel = "debug"\n'
 
 
 def ended(daemon: Daemon) -> int:
-    daemon.process.wait(LIMIT)
+    status = daemon.process.wait(LIMIT)
     daemon.hang_up()
-    return daemon.process.returncode
+    return status
 
 
 def names(tree: Tree) -> list[str]:

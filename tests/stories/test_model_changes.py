@@ -82,6 +82,10 @@ def test_a_model_that_somebody_removes_is_told_and_not_fetched_again(stage: Stag
 
     assert stage.asked_for(want) == asked
     assert not lora(stage, want.name).exists()
+    lines = stage.get("/api/v1/workflows").json()["workflows"]
+    (number,) = (line["id"] for line in lines if line["path"] == str(path))
+    (row,) = stage.get(f"/api/v1/workflows/{number}").json()["references"]
+    assert row["hint"]["code"] == "taken-away"
     stage.drop("removed.json", want, Want("edited.pt"))  # but an edit asks for it again
     stage.daemon.when(lambda: lora(stage, want.name).exists())
 

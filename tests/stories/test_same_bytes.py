@@ -193,4 +193,4 @@ def test_a_name_composed_otherwise_is_elsewhere_with_the_exact_string(
 
     becomes(stage, workflow, "elsewhere", "other-unicode", there)
     lora(stage, there).unlink()
-    becomes(stage, workflow, "missing", None, None)
+    becomes(stage, workflow, "missing", "taken-away", None)

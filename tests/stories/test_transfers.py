@@ -92,11 +92,14 @@ def test_a_transfer_that_is_given_up_stops_at_once_and_can_be_taken_up_again(
         assert say(tree, "cancel", job).returncode == 0
         paused = daemon.until("download.paused", name=want.name, limit=5)
         state = get(daemon, f"jobs/{job}")["state"]
+        said = json.loads(say(tree, "explain", str(path), "--json").stdout)
         assert say(tree, "retry", job).returncode == 0
         resumed = daemon.until("download.resumed", name=want.name)
         daemon.until("workflow.ready", workflow=path)
 
     assert (paused["reason"], state) == ("canceled", "canceled")
+    told = [step for step in said["references"][0]["steps"] if step["where"] == "daemon"]
+    assert told[0]["error"]["remedy"] == f"comfywatchman retry {job}"
     assert resumed["offset"] == paused["done"] > 0
     assert is_right(tree, slow, want)
     assert slow.fetched()[f"us/{want.where}"].bytes < SIZE * 1.2

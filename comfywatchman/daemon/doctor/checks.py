@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfywatchman.daemon.doctor import disks, installation, keeping, running
+from comfywatchman.daemon.doctor import disks, installation, keeping, running, telling
 from comfywatchman.daemon.doctor.finding import Check, Subject
 from comfywatchman.daemon.doctor.network import hub_checks
 
@@ -25,5 +25,6 @@ def checks_of(subject: Subject) -> tuple[Check, ...]:
         Check("leftovers", keeping.leftovers, seconds=15.0, needs="comfyui"),
         Check("daemon", running.daemon, needs="settings"),
         Check("service", running.service),
+        Check("notices", telling.notices, needs="settings"),
         *hub_checks(subject),
     )

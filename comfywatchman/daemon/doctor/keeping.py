@@ -68,8 +68,8 @@ def database(subject: Subject) -> Findings:
         yield fail(
             "database",
             f"{found.path} is damaged: {found.complaints[0]}",
-            "Stop the daemon and move the file away with its -wal and -shm; all but the history "
-            "is found again by a sweep.",
+            "Start the daemon again: it saves what can be read of it, sets it aside and makes a "
+            "new one; all but the history is found again by a sweep.",
             complaints=list(found.complaints),
         )
     elif found.newer:

@@ -73,8 +73,14 @@ class Lane:
         done: Callable[[Done], None],
         brakes: Brakes,
         stop: threading.Event,
+        expect: Callable[[Path], None] = lambda _path: None,
     ) -> None:
-        """Make a lane with a thread for each of *names*; results go to *done*."""
+        """Make a lane with a thread for each of *names*; results go to *done*.
+
+        *expect* is called before a file on a device that may hang is touched, and raises a
+        `WatchmanError` where it does.
+        """
+        self.expect = expect
         self._readers = [_Reader(name, self, done, brakes, stop) for name in names]
         self._news = threading.Condition()
         self._waiting: dict[Path, _Turn] = {}
@@ -217,6 +223,8 @@ class _Reader(threading.Thread):
         if self._stop_event.is_set():
             return Interrupted(f"{path} was not read.", remedy="It is read at the next start.")
         try:
+            if not task.device.local:
+                self._lane.expect(path)
             if task.same_as is not None and _tells_enough(task, task.same_as):
                 known = _recognized(task, task.same_as)
                 if known is not None:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.disk.heads.plain import plain_dictionary
 from comfywatchman.domain.errors import ClaimsUnreadable
 from comfywatchman.domain.files import Stamp
@@ -193,7 +194,7 @@ def _entries(path: Path) -> Iterator[tuple[bool, str, _Entry]]:
     try:
         if path.stat().st_size > _LARGEST_JSON:
             raise unreadable(path, f"it is larger than {_LARGEST_JSON} bytes")
-        cache = msgspec.json.decode(path.read_bytes(), type=_Cache)
+        cache = decoder_of(_Cache).decode(path.read_bytes())
     except OSError as error:
         raise unreadable(path, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

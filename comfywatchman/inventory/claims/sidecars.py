@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from comfywatchman.disk.decoding import decoder_of
 from comfywatchman.disk.errors import reading_failed
 from comfywatchman.disk.files import open_regular
 from comfywatchman.domain.errors import ClaimsUnreadable, FileUnreadable
@@ -103,7 +104,7 @@ def _read(path: Path) -> bytes | None:
 
 def _manager(data: bytes, path: Path, stamp: Stamp, told_by: Path) -> Said | None:
     try:
-        said = msgspec.json.decode(data, type=_Manager)
+        said = decoder_of(_Manager).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(told_by, str(error)[:200]) from error
     if said.hash_status not in {None, "completed"} or said.size != stamp.size:
@@ -120,7 +121,7 @@ def _civitai(data: bytes, path: Path, stamp: Stamp, told_by: Path) -> Said | Non
     A version holds several, such as the pruned one and the full one.
     """
     try:
-        said = msgspec.json.decode(data, type=_Info)
+        said = decoder_of(_Info).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(told_by, str(error)[:200]) from error
     fitting = {

@@ -121,7 +121,7 @@ class Metrics:
         self._declared.scrub_at.set(time.time() if at is None else at)
 
     def count_webhook(self, result: str) -> None:
-        """Count ``delivered`` or ``failed``."""
+        """Count ``delivered``, ``failed`` or, of these, ``given-up``."""
         self._declared.webhooks.add(result)
 
     def count_failed_sweep(self, reason: str) -> None:

@@ -269,8 +269,8 @@ class Declared:
     def _surfaces(self, handlers: Sequence[str]) -> None:
         self.webhooks = self._counts(
             "webhook_deliveries_total",
-            "Events posted to webhooks.",
-            result=("delivered", "failed", OTHER),
+            "Tries to tell webhooks and chat services, and notices that were given up.",
+            result=("delivered", "failed", "given-up", OTHER),
         )
         statuses = [str(status) for status in range(200, 600)]
         counter = Counter(

@@ -177,6 +177,11 @@ _READINGS: tuple[_Reading, ...] = (
         lambda s: _one(s.choices_waiting()),
     ),
     _Reading(
+        (("notices", "Notices that wait for their receiver, and those that were given up."),),
+        ("state",),
+        lambda s: _each(s.notices(), ("waiting", "dead")),
+    ),
+    _Reading(
         (("timer_last_success_timestamp_seconds", "When the timer last did its work."),),
         ("timer",),
         lambda s: _each(s.timers()),

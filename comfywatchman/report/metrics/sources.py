@@ -97,6 +97,10 @@ class Sources(Protocol):
         """Questions that only a person can answer."""
         return 0
 
+    def notices(self) -> Mapping[str, int]:
+        """Notices that wait for their receiver (``waiting``) or were given up (``dead``)."""
+        return {}
+
     def db_bytes(self) -> Mapping[str, int]:
         """Per database file (``main``, ``wal``): its size."""
         return {}

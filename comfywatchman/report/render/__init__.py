@@ -8,7 +8,6 @@ from comfywatchman.report.render.rows import (
     DeclaredRow,
     ReferenceRow,
     Report,
-    Summary,
     WorkflowRow,
     candidate_row,
     encoded,
@@ -18,6 +17,7 @@ from comfywatchman.report.render.rows import (
     to_json,
     workflow_row,
 )
+from comfywatchman.report.render.summary import Summary, WantedRow
 from comfywatchman.report.render.text import to_text
 from comfywatchman.report.render.words import errors_in_files
 
@@ -29,6 +29,7 @@ __all__ = [
     "ReferenceRow",
     "Report",
     "Summary",
+    "WantedRow",
     "WorkflowRow",
     "candidate_row",
     "encoded",

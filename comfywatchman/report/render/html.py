@@ -31,6 +31,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def to_html(report: Report) -> str:
     """Return a whole document; whatever a name holds stays text."""
     body = [f"<p>{text(words.summary_line(report))}</p>"]
+    wanted = [[text(cell) for cell in row] for row in words.most_wanted(report)]
+    if wanted:
+        body.append(table(["most wanted", "by", "size"], wanted))
     body.extend(_workflow(workflow) for workflow in report.workflows)
     head = f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">'
     return document("Models of workflows", "\n".join(body), head)

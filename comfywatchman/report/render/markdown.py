@@ -17,6 +17,11 @@ _LINK = re.compile(r"https?://[^\s<>|\\`]+")
 def to_markdown(report: Report) -> str:
     """Return the report; whatever a name holds stays text."""
     blocks = ["# Models of workflows", escaped(words.summary_line(report))]
+    wanted = [
+        f"| {escaped(name)} | {many} | {size} |" for name, many, size in words.most_wanted(report)
+    ]
+    if wanted:
+        blocks.append("\n".join(["| most wanted | by | size |", "| --- | --- | --- |", *wanted]))
     for workflow in report.workflows:
         blocks.extend(_workflow(workflow))
     return "\n\n".join(blocks) + "\n"

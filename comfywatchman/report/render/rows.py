@@ -24,11 +24,11 @@ from comfywatchman.domain.references import (
     Hint,
     ReferenceState,
     Remark,
-    Severity,
     WorkflowState,
 )
 from comfywatchman.report.redaction import redacted
 from comfywatchman.report.render.node_types import NodeTypeRow, node_type_row
+from comfywatchman.report.render.summary import Summary, summary_of
 from comfywatchman.report.visible import encodable
 
 SCHEMA_VERSION = 1
@@ -65,9 +65,7 @@ class CandidateRow(Struct, frozen=True, kw_only=True):
 
 
 class ReferenceRow(Struct, frozen=True, kw_only=True):
-    """One file that a workflow asks for: a row per (folder, name, active), or two where it differs
-    from node to node whether they find it.
-    """
+    """One file that a workflow asks for: a row per (folder, name, active)."""
 
     folder: str | None
     name: str
@@ -85,6 +83,8 @@ class ReferenceRow(Struct, frozen=True, kw_only=True):
     declared: DeclaredRow | None
     nodes: tuple[str, ...]
     """Every node that asks for it."""
+    found_by: tuple[str, ...]
+    """Those that find the file that is here, where the others do not."""
     spelling: str | None
     """The string that a widget would need to name the file that is here, where it has another."""
     found_in: str | None
@@ -166,33 +166,6 @@ class WorkflowRow(Struct, frozen=True, kw_only=True):
     findings: tuple[RemarkRow, ...] = ()
 
 
-class Summary(Struct, frozen=True, kw_only=True):
-    workflows: int
-    ready: int
-    blocked: int
-    unreadable: int
-    references: int
-    """Rows of all workflows."""
-    present: int
-    missing: int
-    """Rows that are missing and active; ambiguous ones have a number of their own."""
-    ambiguous: int
-    elsewhere: int
-    misspelled: int
-    """Those of *elsewhere* whose file is in place: only a widget must be set."""
-    arriving: int
-    autodownload: int
-    dynamic: int
-    inactive: int
-    """Rows of muted or bypassed nodes only that are not present."""
-    not_workflows: int
-    """Files that hold no workflow; they are neither ready nor blocked."""
-    bytes_to_download: int
-    """Known sizes of what is missing, each (folder, name) once."""
-    errors: int
-    """Findings of severity ``error`` in the files themselves."""
-
-
 class Report(Struct, frozen=True, kw_only=True):
     schema_version: int
     workflows: tuple[WorkflowRow, ...]
@@ -213,7 +186,7 @@ def report_of(
 
 def report_of_rows(rows: tuple[WorkflowRow, ...]) -> Report:
     """Return the report of workflows that are rows already."""
-    return Report(schema_version=SCHEMA_VERSION, workflows=rows, summary=_summary(rows))
+    return Report(schema_version=SCHEMA_VERSION, workflows=rows, summary=summary_of(rows))
 
 
 def to_json(report: Report) -> bytes:
@@ -311,6 +284,7 @@ def _reference(finding: Finding, with_candidates: bool) -> ReferenceRow:
         sha256=finding.sha256,
         declared=_declared(wanted.declared[0]) if wanted.declared else None,
         nodes=tuple(encodable(node) for node in wanted.nodes or (wanted.node,)),
+        found_by=tuple(encodable(node) for node in finding.found_by),
         spelling=None if finding.spelling is None else encodable(finding.spelling),
         found_in=None if finding.found_in is None else encodable(finding.found_in),
         hint=_trouble(finding.hint),
@@ -339,44 +313,6 @@ def _trouble(trouble: Trouble | None) -> Trouble | None:
     return Trouble(
         trouble.code, redacted(encodable(trouble.cause)), redacted(encodable(trouble.remedy))
     )
-
-
-def _summary(workflows: Sequence[WorkflowRow]) -> Summary:
-    rows = [row for workflow in workflows for row in workflow.references]
-    states = [workflow.state for workflow in workflows]
-    active = [row.state for row in rows if row.active]
-    return Summary(
-        workflows=len(workflows),
-        ready=states.count(WorkflowState.READY.value),
-        blocked=states.count(WorkflowState.BLOCKED.value),
-        unreadable=states.count(WorkflowState.UNREADABLE.value),
-        references=len(rows),
-        present=sum(row.state == ReferenceState.PRESENT.value for row in rows),
-        missing=active.count(ReferenceState.MISSING.value),
-        ambiguous=active.count(ReferenceState.AMBIGUOUS.value),
-        elsewhere=active.count(ReferenceState.ELSEWHERE.value),
-        misspelled=sum(row.active and row.misspelled for row in rows),
-        arriving=active.count(ReferenceState.ARRIVING.value),
-        autodownload=active.count(ReferenceState.AUTODOWNLOAD.value),
-        dynamic=active.count(ReferenceState.DYNAMIC.value),
-        inactive=sum(not row.active and row.state != ReferenceState.PRESENT.value for row in rows),
-        not_workflows=states.count(WorkflowState.NOT_A_WORKFLOW.value),
-        bytes_to_download=_bytes_to_download(rows),
-        errors=sum(
-            remark.severity == Severity.ERROR.value
-            for workflow in workflows
-            for remark in workflow.findings
-        ),
-    )
-
-
-def _bytes_to_download(rows: Sequence[ReferenceRow]) -> int:
-    sizes: dict[tuple[str | None, str], int] = {}
-    for row in rows:
-        size = row.bytes_to_download
-        if row.active and row.state == ReferenceState.MISSING.value and size is not None:
-            sizes.setdefault((row.folder, row.name), size)
-    return sum(sizes.values())
 
 
 def _all_encodable(value: Any) -> Any:

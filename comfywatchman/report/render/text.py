@@ -12,6 +12,7 @@ from comfywatchman.report.visible import visible
 
 WIDTH = 96
 _LABEL = 10
+_MOST_WANTED = 5
 _MOST_REMARKS = 10
 """Sentences about a workflow file itself, besides errors, which are told one and all."""
 
@@ -28,7 +29,14 @@ def to_text(report: Report) -> str:
         gap = "" if before == len(lines) == 1 or not before else "\n"
         said += gap + "\n".join(lines) + "\n"
         before = len(lines)
-    return f"{said}\n{words.summary_line(report)}\n" if said else f"{words.summary_line(report)}\n"
+    end = "".join(f"{line}\n" for line in [words.summary_line(report), *_most_wanted(report)])
+    return f"{said}\n{end}" if said else end
+
+
+def _most_wanted(report: Report) -> Iterator[str]:
+    """Say what several workflows wait for, the first few of it."""
+    for name, many, size in words.most_wanted(report)[:_MOST_WANTED]:
+        yield f"  wanted by {many}: {name}" + (f" ({size})" if size else "")
 
 
 def _workflow(workflow: WorkflowRow) -> Iterator[str]:

@@ -7,32 +7,16 @@ from collections.abc import Sequence
 
 from comfywatchman.domain.errors import UnsafeName
 from comfywatchman.domain.references import Hint
+from comfywatchman.domain.sizes import size_words as size_words  # noqa: PLC0414 - a word of this page, too
 from comfywatchman.report.render.rows import (
     CandidateRow,
     ReferenceRow,
     RemarkRow,
     Report,
-    Summary,
     WorkflowRow,
 )
+from comfywatchman.report.render.summary import Summary
 from comfywatchman.report.visible import visible
-
-_UNITS = ("kB", "MB", "GB", "TB")
-
-
-def size_words(size: int | None) -> str:
-    """Return *size* in decimal units, as the hubs show it; empty where it is not known."""
-    if size is None:
-        return ""
-    if size < 1000:
-        return f"{size} bytes"
-    amount = float(size)
-    unit = _UNITS[0]
-    for unit in _UNITS:  # noqa: B007  # the unit at which it stopped is what is wanted
-        amount /= 1000
-        if amount < 999.95:
-            break
-    return f"{amount:.1f} {unit}"
 
 
 def duration_words(seconds: float) -> str:
@@ -251,6 +235,20 @@ def summary_line(report: Report) -> str:
     if not found.ready and not found.blocked:
         return f"{head}."
     return f"{head}. {', '.join([models, *rows])}{size}{errors}."
+
+
+def most_wanted(report: Report) -> list[tuple[str, str, str]]:
+    """Return model, number of workflows and size of what several workflows wait for."""
+    rows = report.summary.most_wanted if report.summary.workflows > 1 else ()
+    return [
+        (
+            f"{visible(row.folder or '?')}/{visible(row.name)}",
+            counted(row.workflows, "workflow"),
+            size_words(row.size),
+        )
+        for row in rows
+        if row.workflows > 1
+    ]
 
 
 def _told(*counted: tuple[int, str]) -> list[str]:

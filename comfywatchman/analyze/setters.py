@@ -1,0 +1,42 @@
+"""KJNodes' SetNode and GetNode: a value that goes to wherever its name is written, without a link.
+
+Source: web/js/setgetnodes.js of ComfyUI-KJNodes (findSetterByName, resolveVirtualOutput).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from comfywatchman.analyze.graph import Graph, Placed, first_text
+from comfywatchman.analyze.shapes import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Setter:
+    """The node that gives the value, and where it is."""
+
+    graph: Graph
+    host: Placed | None
+    node: Node
+
+
+def setter_of(graph: Graph, host: Placed | None, getter: Node) -> Setter | None:
+    """Return the SetNode that a GetNode at this place takes its value from.
+
+    In its own graph the first one of the name counts. Else those of the graphs around it are looked
+    through, where there must be only one.
+
+    Raises:
+        WorkflowTooLarge: the links of the whole workflow have more stations than we visit.
+    """
+    name = first_text(getter)
+    if name is None:
+        return None
+    if name in graph.setters:
+        return Setter(graph, host, graph.setters[name][0])
+    found: list[Setter] = []
+    while host is not None:
+        graph, host = host.graph, host.host
+        graph.steps.take()
+        found += [Setter(graph, host, node) for node in graph.setters.get(name, ())[:2]]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,1 @@
+"""Who is told of changes of state: webhooks, and chat and mail services."""
