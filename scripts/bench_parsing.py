@@ -151,6 +151,8 @@ def made(kind: str, size: int) -> Iterator[bytes]:
             yield from _small_nodes(size)
         case "a prompt of samplers":
             yield from _prompt_of_samplers(size)
+        case "a history":
+            yield from _history(size)
         case "one long text":
             yield from _one_text("A rainy street. ", size)
         case "one long text, not Latin":
@@ -164,6 +166,7 @@ KINDS = (
     "many samplers",
     "small nodes",
     "a prompt of samplers",
+    "a history",
     "one long text",
     "one long text, not Latin",
     "deep",
@@ -240,6 +243,15 @@ def _prompt_of_samplers(size: int) -> Iterator[bytes]:
             b'"latent_image":["%d",0]},"class_type":"KSampler","_meta":{"title":"KSampler"}}'
             % (at, at * 7919, at, at, at, at)
         )
+    yield b"}"
+
+
+def _history(size: int) -> Iterator[bytes]:
+    """Yield runs as the server tells them, each with a prompt of some kilobytes."""
+    run = b"".join(_prompt_of_samplers(20_000))
+    yield b'{"0":{"prompt":[0,"0",' + run + b',{},["1"]]}'
+    for at in range(1, size // len(run)):
+        yield b',"%d":{"prompt":[%d,"%d",%b,{},["1"]]}' % (at, at, at, run)
     yield b"}"
 
 

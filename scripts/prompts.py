@@ -19,6 +19,7 @@ from comfywatchman.analyze.containers import embedded_texts, sniff
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.comfyui.prompt import NodeTypes, to_prompt
 from comfywatchman.comfyui.prompt.types import NOT_SENT
+from comfywatchman.domain.files import MODEL_SUFFIXES
 
 Json = Any
 Prompt = Mapping[str, Mapping[str, Json]]
@@ -27,11 +28,6 @@ UPLOAD = "the editor of its day sent the upload button along; ComfyUI does not r
 NEWER = "the node type has got this input since; sent is its default, which the server fills in"
 REMOVED = "the node type of ComfyUI 0.3.64 has no such input; ComfyUI does not read it"
 INSIDE = "nodes inside a group node have other ids; the graph is the same"
-_DISAGREE = {
-    "lora.png": "its two forms name the models with and without a subfolder (truth.json says so)",
-    "depth_controlnet.png": "its two forms name the models with and without a subfolder",
-}
-"""Files whose saved form was changed after the run: what the editor would send now nobody knows."""
 _AT_QUEUEING = {
     ("ImpactWildcardProcessor", "mode"): "the pack saves another mode than it sends, so that the "
     "file opened again runs with the texts of then; opened again the editor sends what we send",
@@ -42,17 +38,21 @@ _AT_QUEUEING = {
 @dataclass
 class Tally:
     files: int = 0
-    """Those whose two forms agree."""
+    changed: int = 0
+    """Those whose prompt names a model that the saved form does not: it was changed after the run,
+    and what the editor sent before nobody can tell from it."""
     equal: int = 0
     literal: int = 0
     explained: dict[str, int] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
     def report(self) -> str:
-        share = self.equal / max(1, self.files)
+        same = self.files - self.changed
         head = (
-            f"saved workflow to prompt: {self.equal} of {self.files} equal ({share:.1%}),"
-            f" {self.literal} of them to the letter"
+            f"saved workflow to prompt: {self.equal} of {self.files} equal"
+            f" ({self.equal / max(1, self.files):.1%}), {self.literal} of them to the letter;"
+            f" {self.equal} of the {same} ({self.equal / max(1, same):.1%}) whose two forms name"
+            " the same models"
         )
         told = [f"  {count:>3} {why}" for why, count in sorted(self.explained.items())]
         return "\n".join([head, *told, *self.lines])
@@ -78,10 +78,12 @@ def add(tally: Tally, path: Path, info: Mapping[str, Json]) -> None:
     made = to_prompt(workflow, types, now=datetime(2026, 1, 1)).prompt  # noqa: DTZ001 - of no file
     found = list(differences(made, wanted, types))
     left = [what for what, why in found if not why]
-    if path.name in _DISAGREE:
-        tally.lines.append(f"  left out: {path.name}: {_DISAGREE[path.name]}")
-        return
     tally.files += 1
+    other = sorted(models_of(wanted) - models_of(workflow))
+    if other:
+        tally.changed += 1
+        tally.lines.append(f"  the saved form of {path.name} does not name {', '.join(other)}")
+        return
     tally.literal += not found
     reasons = {why for _, why in found if why}
     if left and graph_of(made, types) == graph_of(wanted, types):
@@ -106,6 +108,24 @@ def both(path: Path) -> tuple[dict[str, Json], dict[str, Json]] | None:
     if isinstance(workflow, dict) and isinstance(prompt, dict) and "nodes" in workflow:
         return workflow, prompt
     return None
+
+
+def models_of(form: Json) -> set[str]:
+    """Return the model files that widgets of a saved form, or inputs of a prompt, name."""
+    if isinstance(form, dict):
+        values = [form.get("widgets_values"), form.get("inputs")]
+        own = {text for value in values for text in _texts(value)}
+        # Some files carry the prompt of an older run besides.
+        return own.union(*(models_of(part) for key, part in form.items() if key != "prompt"))
+    return set().union(*map(models_of, form)) if isinstance(form, list) else set()
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str) and value.lower().endswith(tuple(MODEL_SUFFIXES)):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def told_by(prompt: Prompt, info: Mapping[str, Json]) -> dict[str, Json]:

@@ -64,6 +64,8 @@ class Soak:
     done: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     number: int = 0
+    pause: float = 0.3
+    """Seconds between two things that happen, at most."""
 
     # -- what happens
 
@@ -202,7 +204,7 @@ class Soak:
                 self.sample(at)
                 next_sample = at + max(0.5, seconds / 1000)
             self.act()
-            time.sleep(self.chosen.uniform(0.01, 0.3))
+            time.sleep(self.chosen.uniform(0.01, self.pause))
 
     # -- how it ends
 
@@ -211,15 +213,21 @@ class Soak:
         deadline = time.monotonic() + QUIET_SECONDS
         quiet = 0
         while time.monotonic() < deadline:
-            jobs = self.ask("GET", "jobs")["jobs"]
-            quiet = 0 if any(job["state"] in OPEN for job in jobs) else quiet + 1
+            try:
+                quiet = quiet + 1 if self._is_quiet() else 0
+            except requests.ConnectionError:  # the last thing that happened was a reload
+                quiet = 0
             if quiet == _QUIET_LOOKS:
                 return True
-            for job in jobs:
-                if job["state"] == "failed":
-                    self.ask("POST", f"jobs/{job['id']}/retry", {})
             time.sleep(0.5)
         return False
+
+    def _is_quiet(self) -> bool:
+        jobs = self.ask("GET", "jobs")["jobs"]
+        for job in jobs:
+            if job["state"] == "failed":
+                self.ask("POST", f"jobs/{job['id']}/retry", {})
+        return not any(job["state"] in OPEN for job in jobs)
 
     def differences(self) -> list[str]:
         """Compare what the daemon says of each workflow with what a fresh process says."""
@@ -274,8 +282,8 @@ class Result:
     """Lines of the log that no fault explains."""
 
 
-def soak(base: Path, seconds: float, seed: int) -> Result:
-    """Run it in the directory *base*."""
+def soak(base: Path, seconds: float, seed: int, pause: float = 0.3) -> Result:
+    """Run it in the directory *base*; something happens every *pause* seconds at the least."""
     with Hub() as hub:
         settings = "[watch]\nsettle_seconds = 0.2"
         tree = Tree(base, hub.url, tuple(hub.hosts), settings)
@@ -286,7 +294,7 @@ def soak(base: Path, seconds: float, seed: int) -> Result:
             wants = [has(hub, f"model-{number}.safetensors") for number in range(MODELS)]
             token = (tree.state / "http-token").read_text().strip()
             chosen = random.Random(seed)
-            work = Soak(tree, hub, daemon, chosen, wants, token)
+            work = Soak(tree, hub, daemon, chosen, wants, token, pause=pause)
             work.run(seconds)
             settled = work.settle()
             found = Result(work.done, work.samples, settled, work.differences(), _troubles(daemon))

@@ -21,9 +21,9 @@ from comfywatchman.analyze.text import (
     holds_records,
     is_other_text,
     is_sentinel,
-    loras,
     names_a_model,
     records,
+    weighed_loras,
     without_comments,
 )
 from comfywatchman.analyze.values import CHOSEN
@@ -174,8 +174,9 @@ class _Reader:
                 yield from self._named(rule, value, answer.how, on=on)
 
     def _tags(self, rule: Rule, text: str, *, on: bool) -> Iterator[Mention]:
-        for name in loras(text):
-            yield self._mention(rule.folders, name, rule.spot.name, rule, on=on)
+        for name, weighs in weighed_loras(text):
+            loads = on and (weighs or not rule.weighted)
+            yield self._mention(rule.folders, name, rule.spot.name, rule, on=loads)
 
     def _named(self, rule: Rule, value: str, where: str, *, on: bool) -> Iterator[Mention]:
         suffixed = has_model_suffix(value)

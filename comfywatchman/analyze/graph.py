@@ -34,8 +34,20 @@ VIRTUAL = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
 
 NOTES = frozenset({"Note", "MarkdownNote"})
 
+GETTERS: Mapping[str, str] = {
+    "GetNode": "SetNode",
+    "easy getNode": "easy setNode",
+    "KayGetNode": "KaySetNode",
+}
+"""Nodes of packs that get a value by its name, and those that give it one."""
+
+PASSING = frozenset({"Reroute", "Reroute (rgthree)", "mxReroute", *GETTERS.values()})
+"""Nodes of the editor only that give on what comes in."""
+
 INACTIVE = frozenset({2, 4})
 """Modes: never (muted) and bypass."""
+
+_SETTERS = frozenset(GETTERS.values())
 
 _DEEPEST = 32
 """Subgraphs in subgraphs; the deepest seen is 2."""
@@ -121,12 +133,12 @@ class Graph:
         return {slot: position for position, slot in enumerate(slots)}
 
     @cached_property
-    def setters(self) -> dict[str, list[Node]]:
-        """KJNodes' SetNodes of each name."""
-        found: dict[str, list[Node]] = {}
+    def setters(self) -> dict[tuple[str, str], list[Node]]:
+        """The nodes that give a value a name, by their type and the name."""
+        found: dict[tuple[str, str], list[Node]] = {}
         for node in self.nodes:
-            if node.type == "SetNode" and (name := first_text(node)) is not None:
-                found.setdefault(name, []).append(node)
+            if node.type in _SETTERS and (name := first_text(node)) is not None:
+                found.setdefault((node.type, name), []).append(node)
         return found
 
 

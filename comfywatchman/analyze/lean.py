@@ -188,10 +188,13 @@ class LeanPrompt:
         inputs = {key: decoded(value, Any) for key, value in worth.items()}
         kind = self._types.setdefault(lean.class_type, lean.class_type)
         meta = None if lean.meta == _NO_META else lean.meta
-        return PromptNode(kind, inputs, meta)
+        return PromptNode(kind, inputs or _NO_INPUTS, meta)
 
 
 _NO_META = Meta()
+_NO_INPUTS: dict[str, Any] = {}
+"""One for all nodes that have nothing worth keeping: an empty one takes 64 bytes."""
+
 _GIVE_NO_TEXT = frozenset(
     {"model", "clip", "vae", "positive", "negative", "conditioning", "samples", "latent_image",
      "pixels", "image", "images", "mask"}

@@ -74,6 +74,8 @@ class Rule:
     """The file that a directory must hold to be offered."""
     weights: tuple[str, ...] = ()
     """Keys of a row, which loads nothing if all of them are zero or absent."""
+    weighted: bool = False
+    """Whether a tag loads nothing whose weights are all zero."""
 
     @property
     def how(self) -> str:
@@ -225,6 +227,8 @@ def _with_option(line: str, rule: Rule, word: str) -> Rule:
         return replace(rule, kind=key, lookup=Lookup.STEM)
     if key == "file" and not value:
         return replace(rule, only_suffixed=True)
+    if key == "weighted" and not value:
+        return replace(rule, weighted=True)
     if key in _OFFERS and value:
         return _offering(line, rule, key, value)
     if key in {"if", "unless"} and value:

@@ -23,8 +23,9 @@ def definitions_below(
 
 def circle_of(known: Mapping[str, Graph]) -> Mapping[str, str]:
     """Return subgraphs that contain each other in a circle, each with the one inside it."""
+    # Lists and no sets: which node is told must not hang on how Python hashes texts today.
     inside = {name: held for name, graph in known.items()
-              if (held := {node.type for node in graph.nodes if node.type in known})}  # fmt: skip
+              if (held := [node.type for node in graph.nodes if node.type in known])}  # fmt: skip
     if not inside:
         return {}
     import graphlib  # few files have subgraphs in subgraphs

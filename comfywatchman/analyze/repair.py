@@ -39,24 +39,30 @@ _T = TypeVar("_T")
 _DEEPEST = 12
 """Records in records: a definition inside a definition is the third."""
 
-_LARGE = 8 << 20
+LARGE = 8 << 20
 """Bytes of a file whose widget values are not all kept."""
 
 ReadNode = Callable[[Raw], Node]
 """Returns a node, an empty one where there is none."""
 
 
-def read_top(raw: Raw, keeps_values: Callable[[str], bool], kept: Steps) -> Top | None:
-    """Return the top level of a file; ``None`` where it is no object.
+def read_top(
+    raw: Raw, keeps_values: Callable[[str], bool], kept: Steps, *, large: bool
+) -> Top | None:
+    """Return the top level of a file, or of a part of it; ``None`` where it is no object.
 
-    In a file of many megabytes the long lists of values are left out that name no model, unless
+    Of a *large* file the long lists of values are left out that name no model, unless
     *keeps_values* is true of the node's type: as objects they take ten times their bytes.
 
     Raises:
+        msgspec.DecodeError: it is no strict JSON.
         WorkflowTooLarge: more values would have to be *kept*.
     """
-    if len(memoryview(raw)) >= _LARGE:
-        return _sound_fields(raw, Top, 0, Lean(keeps_values, kept, sound_node).node)
+    if large:
+        top = _sound_fields(raw, Top, 0, Lean(keeps_values, kept, sound_node).node)
+        if top is None:
+            msgspec.json.decode(raw, type=Raw)  # raises where it is no JSON, or not yet
+        return top
     whole = decoded(raw, Top)
     return whole if whole is not None else _sound_fields(_calm(raw), Top, 0, sound_node)
 
@@ -77,25 +83,27 @@ def sound_node(raw: Raw) -> Node:
 
 
 def read_prompt(
-    raw: Raw, keeps_values: Callable[[str], bool], kept: Steps
+    raw: Raw, keeps_values: Callable[[str], bool], kept: Steps, *, large: bool
 ) -> dict[str, PromptNode]:
     """Return the nodes of an API prompt; empty where it is none.
 
     Other programs add a key or two of their own, so that one odd value costs only itself. Of a
-    prompt of many megabytes the long values are left out that name no model.
+    prompt in a *large* file the long values are left out that name no model.
 
     Raises:
         WorkflowTooLarge: more values would have to be *kept*.
     """
-    large = len(memoryview(raw)) >= _LARGE
     prompt = None if large else decoded(raw, dict[str, PromptNode])
     if prompt is not None:
         return prompt
-    parts = decoded(raw if large else _calm(raw), dict[str, Raw]) or {}
+    parts: dict[str, Any] = decoded(raw if large else _calm(raw), dict[str, Raw]) or {}
     read = LeanPrompt(keeps_values, kept, _prompt_node).node if large else _prompt_node
-    found = {key: read(parts[key]) for key in parts}
-    good = {key: node for key, node in found.items() if node is not None}
-    return good if 2 * len(good) >= len(parts) else {}
+    several = len(parts)
+    for key, part in parts.items():  # each in the place of its text, which is let go
+        parts[key] = read(part)
+    for key in [key for key, node in parts.items() if node is None]:
+        del parts[key]
+    return parts if 2 * len(parts) >= several else {}
 
 
 def _prompt_node(raw: Raw) -> PromptNode | None:

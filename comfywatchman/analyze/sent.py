@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfywatchman.analyze.graph import INACTIVE, Graph, Placed
+from comfywatchman.analyze.graph import GETTERS, INACTIVE, PASSING, Graph, Placed
 from comfywatchman.analyze.setters import setter_of
 from comfywatchman.analyze.shapes import Id, Link, Node, Socket
 
@@ -62,15 +62,15 @@ def _through(
     graph: Graph, host: Placed | None, node: Node
 ) -> tuple[Graph, Placed | None, Id | None] | None:
     """Return the link to a node that lives in the editor only and passes its input on."""
-    if node.type == "GetNode":
+    if node.type in GETTERS:
         setter = setter_of(graph, host, node)
         if setter is None:
-            return None
+            return graph, host, None
         graph, host, node = setter.graph, setter.host, setter.node
-    elif node.type != "Reroute":
+    elif node.type not in PASSING:
         return None
     socket = next(iter(node.inputs or ()), None)
-    return None if socket is None else (graph, host, socket.link)
+    return graph, host, None if socket is None else socket.link
 
 
 def given_to(inside: Graph, host: Placed, slot: int) -> Socket | None:

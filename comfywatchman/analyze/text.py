@@ -42,7 +42,8 @@ _LINE_COMMENT = re.compile(r"//[^\n\r\u2028\u2029]*")
 _COMMENT = re.compile(rf"/\*|{_LINE_COMMENT.pattern}")
 _ESCAPED = re.compile(r"\\([()])")
 _WEIGHT = re.compile(r":-?\d*\.?\d*$")
-_LORA = re.compile(r"<(?:lora|lyco):([^<>:\n]{1,256})(?::[^<>\n]{0,64})?>", re.IGNORECASE)
+_LORA = re.compile(r"<(?:lora|lyco):([^<>:\n]{1,256})(?::([^<>\n]{0,64}))?>", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
 
 
 _RECORDS = msgspec.json.Decoder(float_hook=float)
@@ -169,7 +170,18 @@ def has_tags(text: str) -> bool:
 
 def loras(text: str) -> Iterator[str]:
     """Yield the names in ``<lora:NAME:WEIGHT>``."""
+    return (name for name, _ in weighed_loras(text))
+
+
+def weighed_loras(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the names in ``<lora:NAME:WEIGHT>``, and whether any of their weights is not zero."""
     for found in _LORA.finditer(text):
         name = found[1].strip()
         if name and not is_sentinel(name):
-            yield name
+            yield name, _weighs(found[2] or "")
+
+
+def _weighs(weights: str) -> bool:
+    """Return whether a tag loads anything: with no number at all its weight is 1."""
+    numbers = [each for each in weights.split(":") if _NUMBER.fullmatch(each)]
+    return not numbers or any(float(each) for each in numbers[:2])

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from comfywatchman.analyze.answers import Found
-from comfywatchman.analyze.graph import INACTIVE, Graph, Placed, short
+from comfywatchman.analyze.graph import GETTERS, INACTIVE, Graph, Placed, short
 from comfywatchman.analyze.hosts import proxies, shown
 from comfywatchman.analyze.sent import MUTED, given_to, handed_on
 from comfywatchman.analyze.setters import setter_of
@@ -76,7 +76,7 @@ def _along(way: _Way, ways: list[_Way], seen: set[_Place]) -> Iterator[str]:
     if place in seen:
         return
     seen.add(place)
-    if sent and origin.type == "GetNode":
+    if sent and origin.type in GETTERS:
         setter = setter_of(graph, host, origin)
         if setter is None:
             return
@@ -98,7 +98,7 @@ def _along(way: _Way, ways: list[_Way], seen: set[_Place]) -> Iterator[str]:
 
 def _sockets(node: Node, slot: int) -> Sequence[Socket]:
     """Return the inputs out of which a node that is no subgraph makes its texts."""
-    if node.mode in INACTIVE and node.type != "SetNode":
+    if node.mode in INACTIVE and node.type not in GETTERS.values():
         handed = handed_on(node, slot, "STRING")
         return () if handed is None else (handed,)
     return node.inputs or ()

@@ -14,7 +14,7 @@ from comfywatchman.analyze.choosers import (
     selecting_widget,
     takes_the_first,
 )
-from comfywatchman.analyze.graph import INACTIVE, VIRTUAL, Graph, Placed
+from comfywatchman.analyze.graph import GETTERS, INACTIVE, PASSING, Graph, Placed
 from comfywatchman.analyze.groups import Outside, prefix_of
 from comfywatchman.analyze.hosts import effort, own_value, proxied, proxies, shown
 from comfywatchman.analyze.sent import MUTED, handed_on, is_sent
@@ -30,9 +30,6 @@ _MOST_HOPS = 100
 
 _COMBO = ("choice", "index")
 """The widgets of a CustomCombo, in the order of its outputs."""
-
-_VIRTUAL = VIRTUAL | {"SetNode", "GetNode"}
-"""Nodes that only the editor has: to them it is all the same whether they are muted."""
 
 
 def in_force(placed: Placed, widget: str, stored: Any) -> Answer:
@@ -123,11 +120,11 @@ def follow(graph: Graph, host: Placed | None, link_id: Id, hops: int) -> Answer:
 
 
 def _given_by(graph: Graph, host: Placed | None, origin: Node, link: Link, hops: int) -> Answer:
-    if origin.mode in INACTIVE and origin.type not in _VIRTUAL:
+    if origin.mode in INACTIVE and origin.type != "PrimitiveNode":
         return _not_run(graph, host, origin, link, hops)
     if origin.type in HOLDERS or _is_constant(origin):
         return _primitive(graph, host, origin, link.origin_slot, hops)
-    if origin.type == "GetNode":
+    if origin.type in GETTERS:
         return _broadcast(graph, host, origin, hops)
     inside = graph.known.get(origin.type)
     if inside is None:
@@ -140,11 +137,11 @@ def _given_by(graph: Graph, host: Placed | None, origin: Node, link: Link, hops:
 def _not_run(graph: Graph, host: Placed | None, origin: Node, link: Link, hops: int) -> Answer:
     """Return what a node gives that is muted or bypassed.
 
-    From a muted one nothing comes, and ComfyUI refuses the workflow. A bypassed one hands an input
-    of the same kind on; where it has none, the widget's own value is sent.
+    From a muted one nothing comes. A bypassed one hands an input of the same kind on. Where nothing
+    comes, the widget's own value is sent (resolveOutput in ExecutableNodeDTO.ts).
     """
     if origin.mode == MUTED:
-        return Unknown.DYNAMIC
+        return Unknown.ABSENT
     target = graph.node(link.target_id)
     sockets = target.inputs if target is not None and target.inputs else ()
     kind = sockets[link.target_slot].kind if 0 <= link.target_slot < len(sockets) else None
@@ -157,7 +154,7 @@ def _not_run(graph: Graph, host: Placed | None, origin: Node, link: Link, hops: 
 def _passed_on(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
     if takes_the_first(node.type):
         return _first_sent(graph, host, node, hops)
-    if node.type == "Reroute":
+    if node.type in PASSING:
         return _through(graph, host, node, hops)
     if selecting_widget(node.type) is not None:
         return _selected(graph, host, node, hops)
@@ -165,12 +162,12 @@ def _passed_on(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answ
 
 
 def _through(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
-    """Return what comes in by the only input of a node."""
+    """Return what comes in by the only input of a node; nothing where it is not linked."""
     graph.steps.take(effort(node.inputs))
     for socket in node.inputs or ():
         if socket.link is not None:
             return follow(graph, host, socket.link, hops)
-    return Unknown.DYNAMIC
+    return Unknown.ABSENT
 
 
 def _first_sent(graph: Graph, host: Placed | None, node: Node, hops: int) -> Answer:
@@ -265,16 +262,20 @@ def _linked(node: Node) -> bool:
 
 
 def _broadcast(graph: Graph, host: Placed | None, getter: Node, hops: int) -> Answer:
-    """Follow KJNodes' GetNode to the SetNode of the same name."""
+    """Follow a getter to the node that gives the value its name; the editor drops one of none."""
     found = setter_of(graph, host, getter)
-    return Unknown.DYNAMIC if found is None else _through(found.graph, found.host, found.node, hops)
+    return Unknown.ABSENT if found is None else _through(found.graph, found.host, found.node, hops)
 
 
 # -- subgraph hosts
 
 
 def _from_host(inside: Graph, host: Placed, slot: int, hops: int) -> Answer:
-    """Return what the instance *host* gives to input *slot* of its definition."""
+    """Return what the instance *host* gives to input *slot* of its definition.
+
+    Where it is linked and nothing comes, its own value is not sent either: that of the widget
+    inside is (resolveInput in ExecutableNodeDTO.ts).
+    """
     if not 0 <= slot < len(inside.inputs):
         return Unknown.ABSENT
     name = inside.inputs[slot].name
@@ -283,9 +284,15 @@ def _from_host(inside: Graph, host: Placed, slot: int, hops: int) -> Answer:
     for socket in host.node.inputs or ():
         if socket.name == name and socket.link is not None:
             answer = follow(host.graph, host.host, socket.link, hops)
-            if answer is not Unknown.ABSENT:
+            if answer is not Unknown.ABSENT or _begins(host.graph, socket.link):
                 return _as_host(answer)
     return own_value(inside, host, slot, name)
+
+
+def _begins(graph: Graph, number: Id) -> bool:
+    """Return whether a link is there and begins anywhere; else the editor drops it."""
+    link = graph.link(number)
+    return link is not None and graph.has(link.origin_id)
 
 
 def _as_host(answer: Answer) -> Answer:

@@ -11,8 +11,10 @@ from msgspec.structs import replace as with_fields
 
 from comfywatchman.analyze.declared import Entry, entries
 from comfywatchman.analyze.graph import (
+    GETTERS,
     LONGEST_TYPE,
     NOTES,
+    PASSING,
     VIRTUAL,
     Graph,
     Opener,
@@ -23,7 +25,7 @@ from comfywatchman.analyze.graph import (
 from comfywatchman.analyze.known import known_top
 from comfywatchman.analyze.limits import Budget, Limits, budget
 from comfywatchman.analyze.loaders import Tables
-from comfywatchman.analyze.repair import read_prompt, read_top
+from comfywatchman.analyze.repair import LARGE, read_prompt, read_top
 from comfywatchman.analyze.shapes import (
     Definitions,
     Extra,
@@ -39,7 +41,13 @@ from comfywatchman.analyze.shapes import (
 )
 from comfywatchman.analyze.uses import Level
 from comfywatchman.analyze.validate import Inspector
-from comfywatchman.analyze.views import QueuedNode, SavedNode, View, may_name
+from comfywatchman.analyze.views import (
+    QueuedNode,
+    SavedNode,
+    View,
+    may_name,
+    may_queue_name,
+)
 
 _MOST_WRAPPERS = 4
 """An editor file in a string in an object in a list: nobody wraps deeper."""
@@ -85,6 +93,8 @@ class _Place:
     pointer: str = ""
     prefix: str = ""
     wrappers: int = _MOST_WRAPPERS
+    large: bool = False
+    """Of a large file not all is kept, however small its parts are."""
     of_clipboard: bool = False
     """What the editor's clipboard holds has no version."""
 
@@ -97,7 +107,7 @@ def read_graph(
 ) -> Found:
     """Return what the text says; of several graphs all together.
 
-    Of the nodes of a saved graph only those are viewed that may name a model, by the table or not.
+    Only those nodes are viewed that may name a model, by the table or not.
     The *inspector* looks for what is wrong with the text, where anybody wants to know.
 
     Raises:
@@ -105,11 +115,13 @@ def read_graph(
         RecursionError: it is nested too deeply.
         WorkflowTooLarge: it is beyond the limits.
     """
-    return _read(raw, _Place(budget(limits), tables, inspector))
+    large = len(memoryview(raw)) >= LARGE
+    return _read(raw, _Place(budget(limits), tables, inspector, large=large))
 
 
 def _read(raw: Raw, place: _Place) -> Found:
-    top = _known(raw, place) or read_top(raw, _keeps_values(place.tables), place.allowed.kept)
+    keeps = _keeps_values(place.tables)
+    top = _known(raw, place) or read_top(raw, keeps, place.allowed.kept, large=place.large)
     if top is None:
         return _no_object(raw, place)
     if top.nodes is not None:
@@ -232,7 +244,8 @@ def _together(several: Sequence[tuple[Raw, _Place]], place: _Place) -> Found | N
 
 
 def _prompt(raw: Raw, place: _Place) -> Found | None:
-    prompt = read_prompt(raw, _keeps_values(place.tables), place.allowed.kept)
+    keeps = _keeps_values(place.tables)
+    prompt = read_prompt(raw, keeps, place.allowed.kept, large=place.large)
     if not prompt:
         return None
     place.allowed.listed.take(len(prompt))
@@ -240,9 +253,11 @@ def _prompt(raw: Raw, place: _Place) -> Found | None:
     for node in prompt.values():
         if len(node.class_type) > LONGEST_TYPE:
             node.class_type = node.class_type[:LONGEST_TYPE]
+    listed = _listed_types(place.tables)
     views = [
         QueuedNode(f"{place.prefix}{short(path)}", node, prompt, steps)
         for path, node in prompt.items()
+        if listed(node.class_type) or may_queue_name(node)
     ]
     if place.inspector is not None:
         place.inspector.queued(prompt, place.pointer)
@@ -302,7 +317,8 @@ def _keeps_values(tables: Tables) -> Callable[[str], bool]:
         return (
             kind in tables.listed
             or kind in VIRTUAL
-            or kind in {"SetNode", "GetNode"}
+            or kind in GETTERS
+            or kind in PASSING
             or len(kind) == _UUID_LENGTH
             or kind.startswith("workflow")
         )
@@ -312,20 +328,29 @@ def _keeps_values(tables: Tables) -> Callable[[str], bool]:
 
 def _speaking(tables: Tables) -> Callable[[Node], bool]:
     """Return whether a node may name a model or tell where one is from."""
-    listed, prefixes = tables.listed, tables.prefixes
-    always: dict[str, bool] = {}
+    listed = _listed_types(tables)
 
     def speaks(node: Node) -> bool:
-        kind = node.type
-        known = always.get(kind)
-        if known is None:
-            known = kind in listed or kind in NOTES or "MultiGPU" in kind
-            known = always[kind] = known or kind.startswith(prefixes)
-        if known or (node.properties is not None and node.properties.models):
+        if listed(node.type) or (node.properties is not None and node.properties.models):
             return True
         return may_name(node)
 
     return speaks
+
+
+def _listed_types(tables: Tables) -> Callable[[str], bool]:
+    """Return whether a type of node has lines in the table, or is read whatever is in it."""
+    listed, prefixes = tables.listed, tables.prefixes
+    always: dict[str, bool] = {}
+
+    def is_listed(kind: str) -> bool:
+        known = always.get(kind)
+        if known is None:
+            known = kind in listed or kind in NOTES or "MultiGPU" in kind
+            known = always[kind] = known or kind.startswith(prefixes)
+        return known
+
+    return is_listed
 
 
 def _as_saved(top: Top) -> Top:

@@ -304,6 +304,18 @@ class QueuedNode:
         return iter(())
 
 
+def may_queue_name(node: PromptNode) -> bool:
+    """Return whether `QueuedNode.loose` may yield anything of a node."""
+    for value in node.inputs.values():
+        kind = type(value)
+        if kind is str:
+            if is_suspect(value):
+                return True
+        elif kind is dict or (kind is list and not _is_link(value)):
+            return True
+    return False
+
+
 def _is_link(value: Any) -> bool:
     return (
         isinstance(value, list)

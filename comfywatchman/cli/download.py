@@ -206,14 +206,17 @@ def _status(trouble: Trouble, otherwise: int = UNFINISHED) -> int:
 
 
 def _as_it_lies(found: Loaded, path: Path) -> dict[str, object]:
-    """Return size and measured SHA-256 of what was placed."""
-    from comfywatchman.state import hashes, store
+    """Return size and measured SHA-256 of what was placed, and whether nothing proves it."""
+    from comfywatchman.state import hashes, placed, store
 
     reader = store.open_reader(found.settings.state.directory)
     if reader is None:
         return {}
     try:
         known = reader.read(lambda c: hashes.known(c, path))
+        unproven = path in reader.read(lambda c: placed.unverifiable(c, {path}))
     finally:
         reader.close()
-    return {} if known is None else {"size": known.stamp.size, "sha256": known.sha256}
+    if known is None:
+        return {}
+    return {"size": known.stamp.size, "sha256": known.sha256, "unverifiable": unproven}

@@ -97,6 +97,12 @@ def _line(event: Event) -> None:
         click.echo(text, err=True)
 
 
+def _how_placed(event: ModelPlaced) -> str:
+    if event.linked_from is not None:
+        return "here already" if event.linked_from == event.path else "here already, linked"
+    return "placed, verified" if event.promised else "placed, unverifiable (no published hash)"
+
+
 def told(event: Event) -> str | None:  # noqa: PLR0911 - one line for each kind of news
     """Return one line about *event* for a person, or ``None`` where it is no news."""
     match event:
@@ -111,10 +117,8 @@ def told(event: Event) -> str | None:  # noqa: PLR0911 - one line for each kind 
             return f"{folder}/{name}: {trouble.cause} Trying again in {wait:.0f} s."
         case DownloadFailed(folder=folder, name=name, trouble=trouble):
             return f"{folder}/{name}: {trouble.cause} {trouble.remedy}"
-        case ModelPlaced(path=path, linked_from=None):
-            return f"placed, verified: {path}"
         case ModelPlaced(path=path):
-            return f"here already, linked: {path}"
+            return f"{_how_placed(event)}: {path}"
         case (
             ReferenceAmbiguous(folder=folder, name=name, trouble=trouble)
             | ReferenceUnresolved(folder=folder, name=name, trouble=trouble)

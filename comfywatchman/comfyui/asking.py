@@ -4,16 +4,17 @@ The address is the user's own; what answers there may be anything. Every answer 
 of them together a time, beyond which it is none.
 
 Source: ``server.py`` of ComfyUI 0.3.64 and later (``/system_stats``, ``/object_info``,
-``/models``).
+``/models``, ``/internal/folder_paths``); ``app/assets/api/routes.py`` of 2026
+(``/api/assets/seed``, after which the server sends its editors ``assets.seed.fast_complete``).
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import msgspec
@@ -37,6 +38,8 @@ _HISTORY_BYTES = 16 * 1024 * 1024
 _RECENT = 5
 _MOST_FOLDERS = 500
 _BLOCK = 1 << 16
+_LOOKS = frozenset({200, 202, 409})
+"""It has looked, it begins to, or it was at it."""
 
 
 class _System(msgspec.Struct):
@@ -64,6 +67,16 @@ class Answers:
     object_info: BinaryIO
     folders: dict[str, bytes]
     """The answers to ``/models/…``, by folder."""
+    paths: dict[str, list[str]] | None = None
+    """Its directories, by folder; ``None`` where it does not tell."""
+
+    def lists(self) -> dict[str, frozenset[str]]:
+        """Return the names that it lists, with ``/``; without a folder whose answer is none."""
+        found = {}
+        for folder, body in self.folders.items():
+            with suppress(msgspec.DecodeError):
+                found[folder] = _names(body)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +115,10 @@ class Inquiry:
         """
         with tempfile.TemporaryFile() as kept, _asking(self.url, self.look_seconds) as ask:
             folders = dict(self._lists(ask))
+            paths = self._paths(ask)
             ask("/object_info", _OBJECT_INFO_BYTES, kept)
             kept.flush()
-            yield Answers(kept, folders)
+            yield Answers(kept, folders, paths)
 
     def listed(self, folder: str) -> frozenset[str] | None:
         """Return the names that it lists in a folder, with ``/``; ``None`` for no such folder.
@@ -114,12 +128,9 @@ class Inquiry:
         """
         try:
             with _asking(self.url, self.look_seconds) as ask:
-                names = decoder_of(list[str]).decode(
-                    ask(f"/models/{quote(folder, safe='')}", _LIST_BYTES)
-                )
+                return _names(ask(f"/models/{quote(folder, safe='')}", _LIST_BYTES))
         except (WrongAnswer, msgspec.DecodeError):
             return None
-        return frozenset(name.replace("\\", "/") for name in names)
 
     def recent(self) -> bytes:
         """Return what it tells about the runs that ended last.
@@ -130,6 +141,38 @@ class Inquiry:
         """
         with _asking(self.url, self.probe_seconds) as ask:
             return ask(f"/history?max_items={_RECENT}", _HISTORY_BYTES)
+
+    def rescan(self) -> bool:
+        """Have it look for new model files; return whether it does so.
+
+        Its editors reload their lists when it is done. Only a ComfyUI that keeps a catalog of its
+        assets can do that: others say that there is no such thing.
+
+        Raises:
+            SourceUnavailable: it does not answer.
+        """
+        policy = _policy(self.url, self.probe_seconds)
+        net = Net(policy)
+        try:
+            with net.ask(
+                "POST",
+                f"{self.url}/api/assets/seed",
+                headers={"Content-Type": "application/json"},
+                body=b'{"roots": ["models"]}',
+                within=self.probe_seconds,
+            ) as reply:
+                return reply.status in _LOOKS
+        finally:
+            net.close()
+
+    def _paths(self, ask: _Ask) -> dict[str, list[str]] | None:
+        """Ask where its folders lie; ``None`` where it does not say, or says something else."""
+        try:
+            said = decoder_of(dict[str, Any]).decode(ask("/internal/folder_paths", _SMALL))
+        except (WrongAnswer, msgspec.DecodeError):
+            return None
+        rows = {name: paths for name, paths in said.items() if isinstance(paths, list)}
+        return {name: [p for p in paths if isinstance(p, str)] for name, paths in rows.items()}
 
     def _lists(self, ask: _Ask) -> Iterator[tuple[str, bytes]]:
         try:
@@ -154,14 +197,7 @@ def _asking(url: str, seconds: float) -> Iterator[_Ask]:
     to be held in memory.
     """
     with Deadline(seconds) as deadline:
-        net = Net(
-            NetPolicy(
-                insecure_hosts=(origin_of(url).name,),
-                connect_timeout=min(seconds, 3.0),
-                read_timeout=seconds,
-            ),
-            deadline.watch,
-        )
+        net = Net(_policy(url, seconds), deadline.watch)
 
         def ask(path: str, most: int, into: BinaryIO | None = None) -> bytes:
             with net.ask("GET", url + path) as reply:
@@ -179,6 +215,24 @@ def _asking(url: str, seconds: float) -> Iterator[_Ask]:
             yield ask
         finally:
             net.close()
+
+
+def _policy(url: str, seconds: float) -> NetPolicy:
+    return NetPolicy(
+        insecure_hosts=(origin_of(url).name,),
+        connect_timeout=min(seconds, 3.0),
+        read_timeout=seconds,
+    )
+
+
+def _names(body: bytes) -> frozenset[str]:
+    """Return the names in an answer to ``/models/…``.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    names = decoder_of(list[str]).decode(body)
+    return frozenset(name.replace("\\", "/") for name in names)
 
 
 def _blocks(reply: Reply, address: str, most: int, into: BinaryIO | None) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from comfywatchman.comfyui.extra_paths import ExtraPath, read_extra_paths
 from comfywatchman.comfyui.places import inner, usual_places
@@ -32,6 +33,8 @@ class Layout:
     """What ComfyUI calls its base directory: models, custom nodes and users lie below it."""
     custom_nodes: tuple[Path, ...] = ()
     """Where node packs are looked for; the directories need not be there."""
+    own: Folders | None = None
+    """The folder table as files and settings make it, without what a server told."""
 
 
 def find_comfyui(configured: Path | None, environ: Mapping[str, str], home: Path) -> Path:
@@ -76,6 +79,7 @@ def read_layout(
     base_directory: Path | None = None,
     models_directory: Path | None = None,
     output_directory: Path | None = None,
+    told: Mapping[str, Sequence[Path]] = MappingProxyType({}),
 ) -> Layout:
     """Return ComfyUI's folder table as the server itself would build it, plus our additions.
 
@@ -92,6 +96,8 @@ def read_layout(
         base_directory: ``--base-directory``.
         models_directory: ``--models-directory``.
         output_directory: ``--output-directory``.
+        told: folder -> directories that a running server reads, those that are ours spelled as
+            here; it decides where a file goes.
 
     Raises:
         ComfyUINotFound: *comfyui_root* is no directory. Whatever else is wrong is a trouble.
@@ -116,9 +122,13 @@ def read_layout(
     for kind, place in model_directories:
         growing.configure(kind, base / place)
     custom_nodes = dict.fromkeys((base / "custom_nodes", *growing.custom_nodes))
-    table, code = growing.table(), frozenset(custom_nodes)
-    folders = Folders(comfyui_root, growing.models, table, frozenset(assumed), code)
-    return Layout(folders, tuple(growing.troubles), base, tuple(custom_nodes))
+    code = frozenset(custom_nodes)
+    own = Folders(comfyui_root, growing.models, growing.table(), frozenset(assumed), code)
+    folders = own
+    if told:
+        growing.follow(told)
+        folders = Folders(comfyui_root, growing.models, growing.table(), frozenset(assumed), code)
+    return Layout(folders, tuple(growing.troubles), base, tuple(custom_nodes), own)
 
 
 @dataclass(slots=True)
@@ -133,6 +143,8 @@ class _Growing:
     """``download_model_base``: the root for new files that ComfyUI-Manager reads."""
     custom_nodes: list[Path] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    served: dict[str, Sequence[Path]] = field(default_factory=dict)
+    """Folder -> the directories that a running server reads, where they are other ones."""
 
     def __post_init__(self) -> None:
         self.roots = {
@@ -182,6 +194,12 @@ class _Growing:
         lowered = folder_name(name.lower())
         self.add(lowered if lowered in self.roots else name, path)
 
+    def follow(self, told: Mapping[str, Sequence[Path]]) -> None:
+        for name, paths in told.items():
+            for path in paths:
+                self.add(name, path)
+            self.served[name] = paths
+
     def table(self) -> dict[str, Folder]:
         return {
             name: Folder(
@@ -199,8 +217,14 @@ class _Growing:
         ComfyUI's own answer is the first path (folder_paths.get_folder_paths(name)[0]; the
         desktop program downloads to it). That is ``models/unet`` for diffusion models, which a
         checkout of ComfyUI has. Where it is not there, no directory is made under the old name:
-        the file goes to the one that has the folder's own name, as templates say.
+        the file goes to the one that has the folder's own name, as templates say. A running
+        server that does not read that directory at all has the last word.
         """
+        target = self._preferred(name, roots)
+        served = self.served.get(name, ())
+        return served[0] if served and target not in served else target
+
+    def _preferred(self, name: str, roots: Sequence[Path]) -> Path:
         if name in self.first:
             return roots[0]
         if self.download_base is not None and self.download_base / name in roots:

@@ -21,8 +21,9 @@ class ComfyUI(Section, frozen=True):
     more_urls: Annotated[
         tuple[str, ...],
         Says(
-            "Further servers that use the same models. Measuring pauses while any of them runs a "
-            "prompt, and each is asked whether it lists what was placed and what its runs lacked.",
+            "Further servers that use the same models. Measuring pauses and transfers are slow "
+            "while any of them runs a prompt, and each is asked whether it lists what was placed "
+            "and what its runs lacked.",
             kind="url",
         ),
     ] = ()
@@ -43,7 +44,11 @@ class ComfyUI(Section, frozen=True):
         bool, Says("Ask a running server whether it lists a placed model.")
     ] = True
     refresh: Annotated[
-        bool, Says("Have open editors reload their lists after a model was placed.", planned=True)
+        bool,
+        Says(
+            "Have a running server look for new files after a model was placed, so that open "
+            "editors reload their lists; needs a ComfyUI with an asset catalog."
+        ),
     ] = True
     extra_model_paths: Annotated[
         tuple[Path, ...],

@@ -76,7 +76,7 @@ class Inventory(Section, frozen=True):
     ] = 0
     yield_to_comfyui: Annotated[
         bool,
-        Says("Pause measuring while the ComfyUI server at comfyui.url runs a prompt."),
+        Says("Pause measuring while a ComfyUI server runs a prompt (comfyui.url and more_urls)."),
     ] = True
     blake3: Annotated[
         bool,
@@ -155,6 +155,20 @@ class Download(Section, frozen=True):
     bandwidth_limit: Annotated[
         int, Says("Bytes a second for all transfers together; 0: no limit.", kind="size", ge=0)
     ] = 0
+    yield_to_comfyui: Annotated[
+        bool,
+        Says(
+            "Slow the daemon's transfers down to yield_limit while a ComfyUI server runs a prompt."
+        ),
+    ] = True
+    yield_limit: Annotated[
+        int,
+        Says(
+            "Bytes a second for all transfers together while a ComfyUI server runs a prompt.",
+            kind="size",
+            ge=64 << 10,
+        ),
+    ] = 8 << 20
     handlers: Annotated[
         tuple[str, ...], Says("Handlers of other people to try before ours: names, Python files.")
     ] = ()

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from comfywatchman.daemon.anew import look_again, means
+from comfywatchman.daemon.easing import Easing
 from comfywatchman.daemon.lessons import Lessons, first_lessons
 from comfywatchman.daemon.measuring import Measuring
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.daemon.parts import (
     answers_for,
     backends_for,
+    easing_for,
     handlers_for,
     manner_for,
     parser_for,
@@ -35,13 +37,14 @@ from comfywatchman.net.policy import NetPolicy
 from comfywatchman.pipeline.analyzing import Analyzer
 from comfywatchman.pipeline.bringing import Means
 from comfywatchman.pipeline.desk import Desk
+from comfywatchman.pipeline.doubting import Certainty
 from comfywatchman.pipeline.fetching import Fetcher
 from comfywatchman.pipeline.patience import OF_THE_SETTINGS, Patience
 from comfywatchman.pipeline.places import Verified
 from comfywatchman.pipeline.reach import Reach
 from comfywatchman.pipeline.resolving import Resolver
 from comfywatchman.report.audit import AuditLog
-from comfywatchman.state import jobs, store
+from comfywatchman.state import clock, jobs, store
 from comfywatchman.state.mending import mend
 
 if TYPE_CHECKING:
@@ -79,6 +82,8 @@ class Engine:
     """``None`` where nobody stays to do it."""
     policy: NetPolicy = field(default_factory=NetPolicy)
     """What may be asked, and the budget of each host."""
+    easing: Easing | None = None
+    """``None`` where a person waits for the transfers, or nobody is to be asked."""
     _threads: list[threading.Thread] = field(default_factory=list)
 
     @classmethod
@@ -122,6 +127,7 @@ class Engine:
             reader.on_error = tally.count_database_error
             undo.callback(reader.close)
             keeper.write(lambda c: jobs.recover(c, time.time()))
+            keeper.write(lambda c: clock.none_later(c, time.time()))
             if lasting:
                 keeper.write(lambda c: jobs.revive(c, time.time(), after=0, codes=OF_THE_SETTINGS))
                 stamp = means(settings.analyze, place.layout.folders)
@@ -204,6 +210,8 @@ class Engine:
         self._add("resolve", "resolve", resolver.step)
         allowed = download and settings.download.auto != "off"
         shared = shared_for(settings)
+        if lasting:
+            self.easing = easing_for(settings, shared, self.stop_event)
         audit = AuditLog(self.place.state_directory)
         if lasting:
             days = settings.download.quarantine_days
@@ -218,6 +226,7 @@ class Engine:
                 shared.room,
                 settings.download.allow_pickle,
                 settings.inventory.hash != "off",
+                Certainty(self.traffic.since),
             )
             fetcher = Fetcher(
                 means,
@@ -263,6 +272,9 @@ class Engine:
             thread = threading.Thread(target=self.measuring.run, name="index", daemon=True)
             thread.start()
             self._threads.append(thread)
+        if self.easing is not None:
+            self.easing.start()
+            self._threads.append(self.easing)
 
     def stop(self, deadline: float | None = None) -> None:
         """Stop the workers, then close the database; what was under way waits in its row.
@@ -274,13 +286,16 @@ class Engine:
         for kind in self.desk.bells:
             for _ in range(len(self.workers) + 1):
                 self.desk.ring(kind)
+        if self.easing is not None:
+            self.easing.end()
         for thread in (*self.workers, *self._threads):
             if thread.ident is not None:  # where something failed before, none was started
                 thread.join(max(0.0, deadline - time.monotonic()))
         self.parser.close()
         self.answers.close()
-        self.keeper.close()
+        # The keeper's is the last connection: who closes that tidies the write-ahead log up.
         self.reader.close()
+        self.keeper.close()
 
     def standing(self) -> InventoryProgressed:
         """Return how far measuring is; nothing waits where nothing is ever measured."""
@@ -294,4 +309,6 @@ class Engine:
         if self.measuring is not None and self._threads:
             seen["index"] = (self._threads[0].is_alive(), self.measuring.heartbeat)
             seen.update({name: (alive, at) for name, alive, at in self.measuring.alive()})
+        if self.easing is not None:
+            seen[self.easing.name] = (self.easing.is_alive(), 0.0)
         return seen

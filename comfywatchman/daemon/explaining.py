@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from comfywatchman.daemon.lookup import Lookup, lookup
 from comfywatchman.daemon.parts import mirror_of, token_hosts
-from comfywatchman.daemon.survey import gathered, survey
+from comfywatchman.daemon.survey import gathered, survey, told_by_all
 from comfywatchman.domain.candidates import Candidate, Wanted
 from comfywatchman.domain.errors import LoginNeeded, Trouble, WatchmanError
 from comfywatchman.domain.files import MODEL_SUFFIXES, ShortHash
@@ -148,7 +148,7 @@ def explain(settings: Settings, path: str, reference: str | None) -> Explanation
     with lookup(settings, os.environ, trace.questions.append) as looking:
         for analysis in analyses:
             stored = _stored(settings, analysis)
-            wanted = gathered([analysis])
+            wanted = told_by_all(settings, analysis, gathered([analysis]))
             answers, questions = _answers(settings, wanted), _questions(settings)
             for finding, told in zip(analysis.findings, stored.findings, strict=True):
                 if reference is None or _is_meant(finding, reference):

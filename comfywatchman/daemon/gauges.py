@@ -15,6 +15,7 @@ from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.inventory import lists
 from comfywatchman.report.metrics import Sources
 from comfywatchman.state import choices, deliveries, jobs, models, placed, store, workflows
+from comfywatchman.watch.notice import RootState
 
 if TYPE_CHECKING:
     from comfywatchman.daemon.serving import Running
@@ -40,7 +41,10 @@ class Gauges(Sources):
         return self._running.nodes.up is True
 
     def workers(self) -> Mapping[str, tuple[bool, float]]:
-        return self._running.alive()
+        found = dict(self._running.alive())
+        for name in self.view.troubled():
+            found[name] = (False, found.get(name, (False, 0.0))[1])
+        return found
 
     def workflows(self) -> Mapping[str, int]:
         return self._running.engine.reader.read(workflows.counts)
@@ -74,7 +78,15 @@ class Gauges(Sources):
         return {"events": self._running.watcher.methods().directories}
 
     def watch_directories_expected(self) -> int:
-        return self._running.watcher.methods().directories + self._running.sweeps.uncovered
+        running = self._running
+        sweeps = running.sweeps
+        degraded = [
+            change.root.path
+            for change in running.watcher.states()
+            if change.state is RootState.DEGRADED
+        ]
+        polled = sum(sweeps.directories.get(root, 1) for root in degraded)
+        return running.watcher.methods().directories + sweeps.uncovered + polled
 
     def pending_paths(self) -> int:
         return self._running.watching.settling.waiting()

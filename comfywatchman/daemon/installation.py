@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfywatchman.comfyui import Layout, find_comfyui, read_layout, told_by_launcher
+from comfywatchman.comfyui import told as told_folders
 from comfywatchman.config.places import home, workflow_directories
 from comfywatchman.disk.files import look
 from comfywatchman.domain.errors import ComfyUINotFound, WatchmanError
@@ -29,13 +30,14 @@ class Place:
 
 
 class Configuration:
-    """ComfyUI's own files that name directories, so that a change of one is seen."""
+    """The files that name ComfyUI's directories, so that a change of one is seen."""
 
     def __init__(self, place: Place, settings: Settings) -> None:
         """Note how they are now; *place* was made from them a moment ago."""
         root = place.comfyui_root
         beside = [root / "extra_model_paths.yaml", root / "extra_paths.yaml"]
-        self._files = [*beside, *(root / file for file in settings.comfyui.extra_model_paths)]
+        told = place.state_directory / told_folders.FILE
+        self._files = [*beside, *(root / file for file in settings.comfyui.extra_model_paths), told]
         self._before = self._last = self._look()
 
     def changed(self) -> bool:
@@ -75,9 +77,15 @@ def locate(settings: Settings, environ: Mapping[str, str]) -> Place:
         base_directory=base,
         models_directory=flags.models_directory or told.models_directory,
         output_directory=flags.output_directory or told.output_directory,
+        told=told_folders.read_told(settings.state.directory, server_of(settings)),
     )
     dirs = workflow_directories(settings.workflow_dirs, root, base)
     return Place(root, layout, dirs, settings.state.directory)
+
+
+def server_of(settings: Settings) -> str:
+    """Return the address of the server whose directories count; ``""`` where nobody is asked."""
+    return settings.comfyui.url.rstrip("/")
 
 
 def _root(settings: Settings, environ: Mapping[str, str]) -> Path:

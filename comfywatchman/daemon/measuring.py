@@ -127,9 +127,15 @@ class Measuring:
         return InventoryProgressed(files, size, speed.bytes_per_second, remaining, paused)
 
     def alive(self) -> Iterator[tuple[str, bool, float]]:
-        """Yield each reader's name, whether it lives, and its last sign (Unix seconds)."""
+        """Yield each reader's name, whether it lives, and its last sign (Unix seconds).
+
+        Those who hold readers up are among them: one that hangs would hold them up for ever.
+        """
         for lane in list(self.turns.lanes.values()):
             yield from lane.alive()
+        for watcher in self._watchers():
+            if watcher.ident is not None:
+                yield watcher.name, watcher.is_alive(), self.heartbeat
 
     # -- one round
 

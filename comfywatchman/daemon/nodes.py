@@ -16,14 +16,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from comfywatchman.comfyui.asking import Inquiry, Running
+from comfywatchman.comfyui.asking import Answers, Inquiry, Running
 from comfywatchman.comfyui.learned import keep_learned
 from comfywatchman.comfyui.node_map import find_map
 from comfywatchman.comfyui.places import is_code
 from comfywatchman.daemon.failures import Failures
 from comfywatchman.daemon.lessons import Lessons
 from comfywatchman.daemon.parts import servers_of
-from comfywatchman.daemon.server_says import Heard
+from comfywatchman.daemon.server_says import Directories, Heard
 from comfywatchman.daemon.watching import Stop
 from comfywatchman.disk.errors import writing_failed
 from comfywatchman.domain.errors import WatchmanError
@@ -41,6 +41,8 @@ from comfywatchman.pipeline.node_types import Bookkeeping
 from comfywatchman.state import node_types, workflows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from comfywatchman.config.settings import Settings
     from comfywatchman.daemon.installation import Place
     from comfywatchman.pipeline.desk import Desk
@@ -104,10 +106,14 @@ class Nodes:
     _taught: _Taught = field(default_factory=_Taught)
     _heard: tuple[Heard, ...] = ()
     """The servers, that of the settings first; those who place models tell them of it."""
+    _directories: Directories = field(default_factory=Directories)
     _failures: Failures = field(default_factory=lambda: Failures("nodes"))
 
     def __post_init__(self) -> None:
-        self._heard = tuple(Heard(url) for url in servers_of(self.settings))
+        wanted = self.settings.comfyui
+        self._heard = tuple(
+            Heard(url, wanted.verify_placement, wanted.refresh) for url in servers_of(self.settings)
+        )
 
     def run(self) -> None:
         while True:
@@ -160,9 +166,9 @@ class Nodes:
         """
         if isinstance(event, _OF_MODELS):
             self._changed_at = time.monotonic()
-            if isinstance(event, ModelPlaced) and self.settings.comfyui.verify_placement:
+            if isinstance(event, ModelPlaced):
                 for server in self._heard:
-                    server.placements.add(event)
+                    server.note(event)
         elif isinstance(event, WorkflowAnalyzed):
             taught, path = self._taught, event.analysis.path
             began = time.monotonic() - event.duration_seconds - _STORED_SECONDS
@@ -248,6 +254,12 @@ class Nodes:
                 answers.object_info, answers.folders, running.version, self.lessons.own
             )
         self._failed_at, self._looked_at, self.serving = -math.inf, began, True
+        with ExitStack() as each_of_them:
+            each_of_them.callback(self._compare, inquiry, answers)
+            self._take(running, lines)
+
+    def _take(self, running: Running, lines: Sequence[str]) -> None:
+        """Take the lines that the server proves, and keep them where they are news."""
         learned = self.lessons.learned.with_lines(lines, running.version, time.time())
         if learned.lines == self.lessons.learned.lines:
             return
@@ -257,6 +269,15 @@ class Nodes:
         except OSError as error:
             raise writing_failed(error, directory) from error
         self._read_again(self.lessons.take(learned))
+
+    def _compare(self, inquiry: Inquiry, answers: Answers) -> None:
+        """Keep the server's directories where they are other ones: the daemon begins anew then."""
+        directory = self.place.state_directory
+        try:
+            for error in self._directories.take(inquiry.url, answers, self.place):
+                self.desk.tell(error)
+        except OSError as error:
+            raise writing_failed(error, directory) from error
 
     def _read_again(self, types: set[str]) -> None:
         """Have the workflows analyzed again that use a node type whose lines changed."""

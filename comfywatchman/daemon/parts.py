@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from comfywatchman.analyze.limits import Limits
 from comfywatchman.comfyui.queue import Servers
+from comfywatchman.daemon.easing import Easing
 from comfywatchman.daemon.measuring import Manner
 from comfywatchman.daemon.others import NOBODY, Others
 from comfywatchman.download.http import HttpHandler, Shared
@@ -228,12 +230,25 @@ LEAST_SPEED = 10_000
 def shared_for(settings: Settings) -> Shared:
     """Return what all fetch workers have in common."""
     download = settings.download
-    limit = download.bandwidth_limit
     return Shared(
         Room(download.min_free_bytes),
-        Bandwidth(limit) if limit else None,
+        Bandwidth(download.bandwidth_limit or math.inf, download.yield_limit),
         ranges=Ranges(download.connections),
     )
+
+
+def easing_for(settings: Settings, shared: Shared, stop: threading.Event) -> Easing | None:
+    """Return what slows transfers down while ComfyUI works, where that is wanted."""
+    runs_prompt = asks_comfyui(settings)
+    if runs_prompt is None or shared.bandwidth is None or not settings.download.yield_to_comfyui:
+        return None
+    return Easing(runs_prompt, shared.bandwidth, stop)
+
+
+def asks_comfyui(settings: Settings) -> Callable[[], bool | None] | None:
+    """Return what asks whether ComfyUI runs a prompt; ``None`` where no server is known."""
+    servers = servers_of(settings)
+    return Servers(servers).runs_prompt if servers else None
 
 
 def handlers_for(
@@ -269,13 +284,12 @@ def manner_for(settings: Settings) -> Manner | None:
     if wanted.blake3:
         require_blake3()
     limit = wanted.bandwidth_limit
-    yields, servers = wanted.yield_to_comfyui, servers_of(settings)
     return Manner(
         wanted.hash,
         wanted.hash_workers,
         wanted.blake3,
         Bandwidth(limit) if limit else None,
-        Servers(servers).runs_prompt if yields and servers else None,
+        asks_comfyui(settings) if wanted.yield_to_comfyui else None,
     )
 
 

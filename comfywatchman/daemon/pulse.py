@@ -35,10 +35,16 @@ DOORS = frozenset(
         "Lane.take_task",  # a file to read
         "Measuring._results",
         "Gate.wait",  # ComfyUI computes, or others read from the disk
+        "Neighbors.run",
+        "Yielding.run",
+        "Easing.run",
         "Bandwidth.take",
         "Manners.before",  # the turn of a request to a host
         "Signals.wait",  # the main thread
         "BlockingScheduler._main_loop",  # the next timer
+        "Timers._watch_the_clock",
+        "_worker",  # of concurrent.futures: the keeper's next transaction
+        "EpollSelector.select",  # the event loop of the HTTP server
     }
 )
 """Functions in which a thread waits for work, or for others by intent."""

@@ -166,6 +166,7 @@ class _Daemon:
         self._metrics.attach(Gauges(self._view))
         tending.signs = partial(signs, self._view)
         tending.describe = partial(described, self._view)
+        self._view.troubled = tending.troubled
         self._feed = Feed()
         self._log.listen(self._feed.publish, self._feed.wanted)
 
@@ -288,6 +289,8 @@ class _Daemon:
             )
             host, port = server.start()
             stack.callback(server.stop)
+            self._view.serves = True
+            stack.callback(setattr, self._view, "serves", False)
             shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         write_owner(directory, Owner(os.getpid(), "run", self._view.started_at.timestamp(), shown))
         return shown

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from comfywatchman.comfyui.asking import Inquiry
+from comfywatchman.comfyui.asking import Answers, Inquiry
 from comfywatchman.comfyui.heard import ended_runs
-from comfywatchman.domain.errors import NameNotListed, WrongAnswer
+from comfywatchman.comfyui.told import compare, keep_told
+from comfywatchman.domain.errors import NameNotListed, WatchmanError, WrongAnswer
+from comfywatchman.domain.files import CHECKPOINT_SUFFIXES, PACK_KEYS
 from comfywatchman.domain.messages import ErrorMet, ModelPlaced
+
+if TYPE_CHECKING:
+    from comfywatchman.daemon.installation import Place
 
 _MOST_WAITING = 1000
 _LOOKS = 2
@@ -39,10 +46,7 @@ class Placements:
             rows = list(self._waiting.items())
         lists: dict[str, frozenset[str] | None] = {}
         for path, (placed, looks) in rows:
-            if placed.folder not in lists:
-                lists[placed.folder] = inquiry.listed(placed.folder)
-            names = lists[placed.folder]
-            seen = names is None or placed.name in names
+            seen = _is_seen(placed, inquiry, lists)
             if seen or looks + 1 >= _LOOKS or not path.exists():
                 self._forget(path)
             else:
@@ -56,6 +60,27 @@ class Placements:
             self._waiting.pop(path, None)
 
 
+def _is_seen(
+    placed: ModelPlaced, inquiry: Inquiry, lists: dict[str, frozenset[str] | None]
+) -> bool:
+    """Say whether the server lists a model, or has no list that it would have to be in.
+
+    Packs list under keys of their own what ComfyUI leaves out (``.gguf``). *lists* grows by what is
+    asked for.
+    """
+    folder = placed.folder
+    has_list = []
+    for key in (folder, *(key for key, means in PACK_KEYS.items() if means == folder)):
+        if key not in lists:
+            lists[key] = inquiry.listed(key)
+        names = lists[key]
+        if names is not None and placed.name in names:
+            return True
+        has_list += [key] if names is not None else []
+    by_comfyui = PurePosixPath(placed.name).suffix.lower() in CHECKPOINT_SUFFIXES
+    return not has_list or (has_list == [folder] and not by_comfyui)
+
+
 def _not_listed(placed: ModelPlaced, url: str) -> ErrorMet:
     trouble = NameNotListed(
         f"The ComfyUI server at {url} does not list {placed.folder}/{placed.name}, which lies at "
@@ -64,6 +89,43 @@ def _not_listed(placed: ModelPlaced, url: str) -> ErrorMet:
         "with comfyui_root, and give the same ones here.",
     ).trouble()
     return ErrorMet(trouble, placed.path)
+
+
+@dataclass(slots=True)
+class Directories:
+    """Compares the directories that a server reads with ours; owned by one thread."""
+
+    _told: frozenset[str] = frozenset()
+    """The folders of which was told that the server reads other ones."""
+
+    def take(self, server: str, answers: Answers, place: Place) -> Iterator[ErrorMet]:
+        """Keep what is to be followed; yield an error for each folder that cannot be.
+
+        Who reads the file again finds the server's directories in the folder table.
+
+        Raises:
+            OSError: it cannot be kept.
+        """
+        if answers.paths is None:
+            return
+        own = place.layout.own or place.layout.folders
+        told = compare(answers.paths, answers.lists(), own)
+        keep_told(place.state_directory, server, told.followed)
+        for name, read in told.doubtful.items():
+            target = own.folder(name).write_root
+            if name not in self._told and target is not None:
+                yield _read_elsewhere(name, server, read, target)
+        self._told = frozenset(told.doubtful)
+
+
+def _read_elsewhere(folder: str, url: str, read: Path, target: Path) -> ErrorMet:
+    trouble = NameNotListed(
+        f"The ComfyUI server at {url} reads {folder} from {read} and not from {target}, where "
+        "they are placed.",
+        remedy="If it is the same installation, give its directories here (comfyui_root, "
+        "comfyui.base_directory); if it is another one, correct comfyui.url.",
+    ).trouble()
+    return ErrorMet(trouble, target)
 
 
 @dataclass(slots=True)
@@ -102,15 +164,35 @@ class Heard:
     """What is known of one server."""
 
     url: str
+    verify: bool = True
+    """Whether it is asked for what was placed."""
+    refresh: bool = True
+    """Whether it is to look for what was placed."""
     placements: Placements = field(default_factory=Placements)
     runs: FailedRuns = field(default_factory=FailedRuns)
+    _fresh: bool = False
+    """Whether something was placed that it was not asked to look for."""
+
+    def note(self, placed: ModelPlaced) -> None:
+        """Note that a model was placed; called by any thread."""
+        if self.verify:
+            self.placements.add(placed)
+        self._fresh = self.refresh
 
     def errors(self, *, running: bool) -> list[ErrorMet]:
-        """Return what the server does not list of what was placed, if it is *running*."""
+        """Return what the server does not list of what was placed, if it is *running*.
+
+        Before that it is asked to look for new files, so that its editors list them.
+        """
         if not running:
             self.runs.forget()
             return []
-        return list(self.placements.check(Inquiry(self.url)))
+        inquiry = Inquiry(self.url)
+        if self._fresh:
+            self._fresh = False
+            with suppress(WatchmanError):
+                inquiry.rescan()
+        return list(self.placements.check(inquiry)) if self.verify else []
 
     def names(self) -> list[str]:
         return self.runs.names(Inquiry(self.url))

@@ -27,7 +27,7 @@ from comfywatchman.domain.messages import ErrorMet, Event, WatchDegraded, WatchS
 from comfywatchman.pipeline.patience import PASSING
 from comfywatchman.pipeline.sweeping import Tree, models_of, trees
 from comfywatchman.report.log import NOTICES_THREAD
-from comfywatchman.state import jobs, workflows
+from comfywatchman.state import clock, jobs, workflows
 from comfywatchman.watch.kernel import BlindMounts
 from comfywatchman.watch.notice import News, Noticed, Polling, RootChange, RootState, WatchRoot
 from comfywatchman.watch.settle import Settling
@@ -188,7 +188,8 @@ class Running:
         self.nodes.inbox.put(Look())
         # The others begin anew with each start; how long ago a night was, the state knows.
         scrubbed = self.engine.reader.read(workflows.timer_times).get(SCRUB)
-        self.timers = Timers(self._timers(), {} if scrubbed is None else {SCRUB: scrubbed})
+        last = {} if scrubbed is None else {SCRUB: scrubbed}
+        self.timers = Timers(self._timers(), last, on_step=self._clock_stepped)
         self.timers.start()
 
     def stop(self) -> None:
@@ -291,6 +292,15 @@ class Running:
             Timer(SCRUB, DAY, lambda: scrubbing.put(Task.SCRUB), 1800.0, hour),
             Timer("claims", DAY, lambda: scrubbing.put(Task.CLAIMS)),
         )
+
+    def _clock_stepped(self, seconds: float) -> None:
+        """Have everybody who waits for a time of day look again what it is."""
+        now = time.time()
+        self.engine.keeper.write(lambda c: clock.stepped(c, seconds, now))
+        for kind in self.engine.desk.bells:
+            self.engine.desk.ring(kind)
+        if self.telling is not None:
+            self.telling.courier.ring()
 
     def _poll(self) -> None:
         for root in self.watcher.polled_roots():

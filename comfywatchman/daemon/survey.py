@@ -22,7 +22,7 @@ from comfywatchman.inventory import examine_model, may_still_arrive
 from comfywatchman.pipeline.analyzing import analyze, compared
 from comfywatchman.pipeline.library import WalkedLibrary
 from comfywatchman.pipeline.sweeping import is_workflow_file, models_of
-from comfywatchman.state import models, store
+from comfywatchman.state import models, store, workflows
 
 if TYPE_CHECKING:
     from comfywatchman.config.settings import Settings
@@ -107,6 +107,35 @@ def gathered(analyses: Sequence[Analysis]) -> dict[tuple[str, str], Wanted]:
         )
         for key, found in urls.items()
     }
+
+
+def told_by_all(
+    settings: Settings, analysis: Analysis, wanted: Mapping[tuple[str, str], Wanted]
+) -> dict[tuple[str, str], Wanted]:
+    """Return what is *wanted* with what other workflows say of it that were read before.
+
+    Where two of them mean different files, a transfer for either is a question.
+    """
+    reader = store.open_reader(settings.state.directory)
+    if reader is None:
+        return dict(wanted)
+    try:
+        with reader.connect() as connection:
+            own = analysis.path.absolute()
+            told = {key: workflows.wanted(connection, *key, own) for key in wanted}
+    finally:
+        reader.close()
+    return {key: _together(want, told[key]) for key, want in wanted.items()}
+
+
+def _together(one: Wanted, other: Wanted) -> Wanted:
+    return replace(
+        one,
+        urls=tuple(dict.fromkeys((*one.urls, *other.urls))),
+        sha256=tuple(sorted({*one.sha256, *other.sha256})),
+        short_hashes=tuple(dict.fromkeys((*one.short_hashes, *other.short_hashes))),
+        linked=tuple(dict.fromkeys((*one.linked, *other.linked))),
+    )
 
 
 def _with_answers(

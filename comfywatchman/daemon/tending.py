@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,7 +31,8 @@ class Tending:
 
     Before `ready` it asks for more time, as long as the start takes no longer than
     `START_SECONDS`: a manager ends whoever is late, in the middle of a migration too. Afterwards it
-    feeds the watchdog, but only while each thread is seen to live and to get on.
+    feeds the watchdog, but only while each thread is seen to live and to get on. Where nobody
+    listens, as in a container, it looks all the same: the probes and the metrics tell.
     """
 
     manager: ServiceManager
@@ -54,6 +55,7 @@ class Tending:
     """Names of the threads that had ended or were stuck at the last look."""
     _told: frozenset[str] = frozenset()
     """Those that were complained about last."""
+    _troubled: Mapping[str, str] = field(default_factory=dict)
     _shown: str = ""
     _well_at: float = field(init=False)
     """When every thread was last seen to live, on our clock."""
@@ -65,10 +67,7 @@ class Tending:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Keep the manager informed meanwhile; nothing is done where nobody listens."""
-        if not self.manager.listens and not self.supervises:
-            yield
-            return
+        """Look after the threads, and keep the manager informed, meanwhile."""
         thread = threading.Thread(target=self._run, name="tending", daemon=True)
         thread.start()
         try:
@@ -91,6 +90,10 @@ class Tending:
         self._ready.set()  # no more time is asked for
         self.manager.stopping()
 
+    def troubled(self) -> Mapping[str, str]:
+        """Return each thread that two looks found ended or stuck, and what is said of it."""
+        return self._troubled
+
     def look(self) -> None:
         """Do what is due now: feed, or say why not; show what is being done."""
         if not self._ready.is_set():
@@ -101,6 +104,8 @@ class Tending:
             self.manager.alive()
         elif self.supervises and self.clock() - self._well_at > GIVEN_UP_SECONDS:
             self.end()
+        if not self.manager.listens:
+            return
         line = self.describe()
         if line != self._shown:
             self._shown = line
@@ -126,7 +131,9 @@ class Tending:
         because they are told to.
         """
         found = self.pulse.troubled(self.signs())
-        before, self._found = self._found, frozenset(said.split()[0] for said in found)
+        said_of = {said.split()[0]: said for said in found}
+        before, self._found = self._found, frozenset(said_of)
+        self._troubled = {name: said for name, said in said_of.items() if name in before}
         if self._found == before != self._told:
             self._told = self._found
             log = structlog.get_logger("service")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from comfywatchman.daemon.timers import CLOCK_THREAD
+from comfywatchman.server.listening import HTTP_THREAD
 from comfywatchman.state import choices, jobs, workflows
 
 if TYPE_CHECKING:
@@ -13,21 +15,20 @@ if TYPE_CHECKING:
     from comfywatchman.daemon.window import View
 
 MAIN = "MainThread"
-SCHEDULER = "APScheduler"
-"""As its library calls it. The observer is not here: the sweep thread, which the scheduler wakes
-every ten seconds, begins anew whatever of it has ended, and a file of our own tells whether it
-still hears."""
+SCHEDULER, KEEPER = "APScheduler", "keeper_0"
+"""As their libraries call them. The observer is not here: the sweep thread, which the scheduler
+wakes every ten seconds, begins anew whatever of it has ended, and a file of our own tells whether
+it still hears."""
 
 
 def signs(view: View) -> Signs:
     """Return every thread that has to live now; those that are being stopped need not."""
     running = view.running
+    names = [MAIN, HTTP_THREAD] if view.serves else [MAIN]
     if running is None or view.stopping.is_set():
-        return {MAIN: (True, 0.0)}
-    found = {MAIN: (True, 0.0), **running.alive()}
-    if running.timers is not None:
-        found[SCHEDULER] = (True, 0.0)
-    return found
+        return dict.fromkeys(names, (True, 0.0))
+    names += [KEEPER, SCHEDULER, CLOCK_THREAD] if running.timers is not None else [KEEPER]
+    return {**dict.fromkeys(names, (True, 0.0)), **running.alive()}
 
 
 def described(view: View) -> str:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -55,6 +55,10 @@ class View:
     obstacle: Trouble | None = None
     """Why nothing runs yet."""
     stopping: threading.Event = field(default_factory=threading.Event)
+    serves: bool = False
+    """Whether the HTTP server should live now."""
+    troubled: Callable[[], Mapping[str, str]] = dict
+    """Asks which threads have ended or are stuck: name -> what is the matter."""
 
     def ready(self) -> Readiness:
         lacking = tuple(self._lacking())
@@ -70,10 +74,12 @@ class View:
         if not self.running.sweeps.first_done.is_set():
             lacking.append("The first sweep is not done.")
         lacking += _state_trouble(self.running)
+        troubled = self.troubled()
+        lacking += [f"The thread {said}." for said in troubled.values()]
         lacking += [
             f"The thread {name} has ended."
             for name, (alive, _) in self.running.alive().items()
-            if not alive
+            if not alive and name not in troubled
         ]
         lacking += [
             f"{change.root.path}: {change.trouble.cause}"

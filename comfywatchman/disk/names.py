@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from comfywatchman.disk.errors import reading_failed, writing_failed
+from comfywatchman.disk.files import fsync_directory
 from comfywatchman.domain.errors import FolderNotWritable, NameTaken, UnsafeName, WatchmanError
 
 MOST_BYTES = 255
@@ -170,6 +171,7 @@ def _step(here: int, part: str, create: bool) -> int:
     # Where somebody else made it meanwhile, the open below looks at what it is.
     with suppress(FileExistsError):
         os.mkdir(part, 0o755, dir_fd=here)
+        fsync_directory(here)  # or a power cut takes it away with what is placed in it
     return os.open(part, _DIRECTORY, dir_fd=here)
 
 
@@ -217,4 +219,6 @@ def check_neighbors(directory: int, name: str, final: Path) -> None:
 
 
 def _folded(name: str) -> str:
+    if name.isascii():  # nearly all are, and a directory may have ten thousand
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from comfywatchman.disk.errors import reading_failed, writing_failed
+from comfywatchman.disk.files import fsync_directory
 from comfywatchman.disk.reading import BLOCK
 from comfywatchman.domain.errors import BeingFetched, Interrupted, NameTaken
 from comfywatchman.domain.files import Measured
@@ -135,6 +136,7 @@ def make_directories(directory: Path) -> None:
     for each in reversed(missing):
         with suppress(FileExistsError):  # somebody else was faster
             each.mkdir(mode=0o755)
+            fsync_directory(each.parent)
 
 
 def _opened_alone(directory: int, path: Path) -> int:

@@ -76,7 +76,7 @@ def opening(reply: Reply, have: int, asked: Asked) -> Opening | None:
     page = page_instead(reply, asked.source, asked.login)
     if page is not None:
         raise page
-    if reply.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+    if _is_coded(reply):
         raise WrongAnswer(
             f"{reply.host} sends the file compressed, although it was asked not to.",
             remedy="Look for another source of the file.",
@@ -120,7 +120,7 @@ def is_range(reply: Reply, begin: int, end: int, total: int, wanted: str) -> boo
     found = _CONTENT_RANGE.fullmatch(reply.headers.get("Content-Range", "").strip())
     if reply.status != 206 or found is None or etag(reply) != wanted:
         return False
-    if reply.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+    if _is_coded(reply):
         return False
     return (found[1], found[2], found[3]) == (str(begin), str(end - 1), str(total))
 
@@ -162,12 +162,23 @@ def _length(reply: Reply) -> int | None:
     """Return the length that counts: beside chunks none does (RFC 9112, section 6.3)."""
     if _is_chunked(reply):
         return None
-    text = reply.headers.get("Content-Length", "").strip()
+    told = {text.strip() for text in reply.headers.get("Content-Length", "").split(",")}
+    text = told.pop() if len(told) == 1 else ""  # the same twice is one (section 8.6 of RFC 9110)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _is_chunked(reply: Reply) -> bool:
-    return "chunked" in reply.headers.get("Transfer-Encoding", "").lower()
+    return "chunked" in _codings(reply, "Transfer-Encoding")
+
+
+def _is_coded(reply: Reply) -> bool:
+    """Whether what comes is not the bytes of the file as they are, chunks apart."""
+    codings = _codings(reply, "Content-Encoding") | _codings(reply, "Transfer-Encoding")
+    return bool(codings - {"chunked", "identity", ""})
+
+
+def _codings(reply: Reply, header: str) -> set[str]:
+    return {coding.strip().lower() for coding in reply.headers.get(header, "").split(",")}
 
 
 def _check_promise(reply: Reply, total: int | None, asked: Asked) -> None:

@@ -79,8 +79,10 @@ class Carried:
     def keep(self, part: Part, digest: hashlib._Hash) -> None:
         """Remember the hash of all that *part* holds; its file is written no more in this try."""
         stamp = stamp_of(os.fstat(part.descriptor))
-        if len(self._kept) < _MOST_KEPT:
-            self._kept[stamp.device, stamp.inode] = (stamp, digest)
+        self._kept.pop((stamp.device, stamp.inode), None)
+        self._kept[stamp.device, stamp.inode] = (stamp, digest)
+        for oldest in list(self._kept)[:-_MOST_KEPT]:
+            self._kept.pop(oldest, None)  # its file has its name by now, or waits for long
 
     def take(self, part: Part) -> hashlib._Hash | None:
         """Return the hash of *part* if nobody has touched it since, and forget it."""

@@ -19,19 +19,38 @@ _MOMENT = 0.05
 class Bandwidth:
     """A budget of bytes per second that all fetch workers share, hence the one lock here."""
 
-    def __init__(self, bytes_per_second: float) -> None:
-        self.bytes_per_second = bytes_per_second
+    def __init__(self, bytes_per_second: float = math.inf, narrow: float = math.inf) -> None:
+        """Allow so much; *narrow* is what is left of it while somebody else comes first."""
+        self._wide = self.bytes_per_second = bytes_per_second
+        self._narrow = min(narrow, bytes_per_second)
+        self.used = threading.Event()
+        """Set whenever bytes are taken: for who wants to know whether any come."""
         self._lock = threading.Lock()
         self._free_at = 0.0
         """When, on the monotonic clock, all that was taken will be paid for."""
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether somebody else comes first now."""
+        return self.bytes_per_second < self._wide
+
+    def shut(self, *, closed: bool) -> None:
+        """Leave only what is narrow while *closed*; who waits by another budget waits no more."""
+        with self._lock:
+            budget = self._narrow if closed else self._wide
+            if budget != self.bytes_per_second:
+                self.bytes_per_second, self._free_at = budget, 0.0
+
     def take(self, count: int, stop: threading.Event) -> None:
         """Wait until *count* bytes are within the budget, or until *stop* is set."""
+        self.used.set()
         with self._lock:
-            now = time.monotonic()
-            self._free_at = max(self._free_at, now) + count / self.bytes_per_second
-            wait = self._free_at - now
-        stop.wait(wait)
+            now, budget = time.monotonic(), self.bytes_per_second
+            until = self._free_at = max(self._free_at, now) + count / budget
+        while budget == self.bytes_per_second and (left := until - time.monotonic()) > 0:
+            if stop.wait(min(left, _LOOK_EVERY)):
+                return
+            self.used.set()
 
 
 class Reading:

@@ -7,6 +7,7 @@ whoever goes on with it after a crash need know nothing of ranges.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -66,8 +67,7 @@ class Ranges:
         if time.monotonic() < self._useless.get(reply.host, 0.0):
             return None
         assert found.validator is not None  # noqa: S101 - a strong one is one
-        ceiling = None if bandwidth is None else bandwidth.bytes_per_second
-        return Split(self, found.offset, total, found.validator, time.monotonic(), ceiling)
+        return Split(self, found.offset, total, found.validator, time.monotonic(), bandwidth)
 
     def gave_nothing(self, host: str) -> None:
         self._useless[host] = time.monotonic() + _FORGET_AFTER
@@ -82,8 +82,8 @@ class Split:
     total: int
     etag: str
     began: float
-    ceiling: float | None = None
-    """Bytes per second that all transfers together may have."""
+    bandwidth: Bandwidth | None = None
+    """What all transfers together may have."""
     rate: float = 0.0
     """Bytes per second of the one connection."""
 
@@ -94,12 +94,14 @@ class Split:
 
     def is_due(self, done: int, now: float) -> bool:
         """Say whether enough is to come, and so slowly, that several connections are worth it."""
+        limit = math.inf if self.bandwidth is None else self.bandwidth.bytes_per_second
+        if self.bandwidth is not None and self.bandwidth.is_narrow:
+            self.offset, self.began = done, now  # how fast it is by itself does not show now
         elapsed = now - self.began
         if elapsed < _LOOK_AFTER or self.total - done < self.ranges.least_rest:
             return False
         self.rate = (done - self.offset) / elapsed
-        most = _FAST if self.ceiling is None else min(_FAST, _NEAR * self.ceiling)
-        if self.rate > most:
+        if self.rate > min(_FAST, _NEAR * limit):
             return False
         return (self.total - done) / max(self.rate, 1.0) > self.ranges.worth_seconds
 
@@ -336,6 +338,8 @@ class Span:
             if chunk.begin + done == chunk.end:
                 done = 0
                 self._let_go(chunk)
+            if self._pace.bandwidth is not None and self._pace.bandwidth.is_narrow:
+                gain.judged = True  # several are as slow as one while somebody else comes first
             if gain.is_none(self._came, time.monotonic()):
                 self._split.ranges.gave_nothing(host)
                 self._close()

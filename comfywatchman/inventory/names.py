@@ -36,6 +36,9 @@ _TEMPORARY_SUFFIXES = frozenset(
 _UNCONFIRMED = re.compile(r"unconfirmed \d+\b", re.IGNORECASE)
 """How Chrome calls a download that nobody has confirmed yet."""
 
+_FORKS = "._"
+"""How macOS begins the name of what it keeps beside a file on a disk that has no room for it."""
+
 _LORAS = "loras"
 """The folder whose files others know by their hash without the header, since that is edited."""
 _WITH_HEADER = (".safetensors", ".sft")
@@ -52,12 +55,15 @@ def fetched_beside(name: str) -> str | None:
 def is_model(name: str, suffixes: Collection[str]) -> bool:
     """Say whether a file called *name*, without directories, is listed as a model.
 
+    ComfyUI lists hidden files like all others (folder_paths.py, recursive_search).
+
     Args:
         name: compared without regard to case, as ComfyUI compares suffixes.
         suffixes: lowercase with the dot; none at all means that every file counts.
     """
     if suffixes:
-        return not name.startswith(".") and _suffix(name) in suffixes
+        suffix = _suffix(name)
+        return suffix in suffixes and not name.startswith(_FORKS if suffix else ".")
     return not is_temporary(name)
 
 
@@ -73,7 +79,7 @@ def is_temporary(name: str) -> bool:
 
 def _suffix(name: str) -> str:
     stem, dot, end = name.rpartition(".")
-    return f".{end}".lower() if dot and stem else ""
+    return f".{end}".lower() if dot and stem.strip(".") else ""
 
 
 def lists(folders: Folders, folder: str, name: str) -> bool:

@@ -21,7 +21,7 @@ from comfywatchman.net.deadline import Deadline
 from comfywatchman.net.failures import NETWORK_ERRORS, failure
 from comfywatchman.net.policy import NetPolicy, Origin
 from comfywatchman.net.session import open_session
-from comfywatchman.net.urls import check_url, origin_of, redact
+from comfywatchman.net.urls import check_redirect, check_url, origin_of, redact
 from comfywatchman.net.waiting import seconds_to_wait
 
 Follow = Literal["none", "same-host", "all"]
@@ -268,6 +268,7 @@ class Net:
                     f"{first.name} redirects more than {MOST_REDIRECTS} times.",
                     remedy="Open the address in a browser and look where it leads.",
                 )
+            check_redirect(hops[-1], target, self.policy)
             if response.status_code == 303 and method != "HEAD":
                 method, body = "GET", None
             hops.append(target)

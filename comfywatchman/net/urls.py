@@ -83,6 +83,27 @@ def check_url(url: str, policy: NetPolicy) -> None:
         )
 
 
+def check_redirect(before: str, after: str, policy: NetPolicy) -> None:
+    """Refuse a redirect that leads to a less guarded place than it comes from.
+
+    That the settings name a host inside is no reason for somebody outside to send us there.
+
+    Raises:
+        UrlRefused
+    """
+    here, there = origin_of(before), origin_of(after)
+    if here.scheme == "https" and there.scheme != "https":
+        what = "an address without encryption (http)"
+    elif policy.is_insecure(there) and not policy.is_insecure(here):
+        what = "a host of download.insecure_hosts"
+    else:
+        return
+    raise UrlRefused(
+        f"{here.name} redirects to {there.name}, {what}.",
+        remedy="Name the address it leads to yourself, or look for another source.",
+    )
+
+
 def _refused(shown: str, why: str) -> UrlRefused:
     return UrlRefused(f"The address {shown!a} {why}.", remedy="Correct the address.")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import (
     BeingFetched,
     DiskFull,
+    DownloadTooLarge,
     NameTaken,
     UrlRefused,
     VerificationFailed,
@@ -36,7 +38,7 @@ from comfywatchman.download.room import Room
 from comfywatchman.inventory import sample_of
 from comfywatchman.pipeline import pickles
 from comfywatchman.pipeline.at_hand import AtHand
-from comfywatchman.pipeline.doubting import wait_for_certainty
+from comfywatchman.pipeline.doubting import Certainty, wait_for_certainty
 from comfywatchman.pipeline.queued import Queued
 from comfywatchman.pipeline.telling import Progress
 from comfywatchman.place import Target, link_existing, plan, publish_target, quarantine, staged
@@ -61,6 +63,7 @@ class Means:
     pickles: pickles.Policy = "scan"
     measures: bool = True
     """False with ``inventory.hash = "off"``."""
+    certainty: Certainty = field(default_factory=Certainty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,9 @@ class Bringing:
             events = self._settled_already(target)
             remove_part(target.part)
             return events
-        wanted = self._wanted()
+        wanted, means = self._wanted(), self.means
+        if self.row.attempts:
+            wait_for_certainty(means.reader, self.row, self.stop, means.certainty.at_once())
         if first.sha256 is not None:
             linked = self._from_here(target, first.sha256)
             if linked is not None:
@@ -109,7 +114,7 @@ class Bringing:
                 since they were chosen.
         """
         job = self.job
-        wanted = self.means.reader.read(lambda c: workflows.wanted(c, job.folder, job.name)).sha256
+        wanted = self.means.reader.read(lambda c: workflows.wanted_hashes(c, job.folder, job.name))
         offered = job.sources[0].sha256
         if job.chosen or not wanted or offered is None or offered in wanted:
             return () if job.chosen else wanted
@@ -125,16 +130,18 @@ class Bringing:
         before = look(target.final)
         measured = measure(target.final, stop=self.stop)
         after = look(target.final)
-        wanted = job.sources[0].sha256
+        promise = job.sources[0].expected
         if after is None or before != after:
             raise BeingFetched(
                 f"{target.final} is being written by somebody.",
                 remedy="It is looked at again when that is done.",
             )
-        if wanted is not None and measured.sha256 != wanted:
+        proven = promise.sha256 == measured.sha256
+        other = None if proven else promise.broken_promise(measured)
+        if other is not None:
             raise NameTaken(
-                f"{target.final} is there with SHA-256 {measured.sha256}, "
-                f"and {job.folder}/{job.name} should have {wanted}.",
+                f"{target.final} is there, and is not {job.folder}/{job.name} of that source: "
+                f"{other}.",
                 remedy="Keep it, or move it away and choose the source: comfywatchman choose.",
             )
         source = job.sources[0].backend
@@ -147,7 +154,7 @@ class Bringing:
                 source,
                 target.final,
                 stamp=after,
-                promised=wanted is not None,
+                promised=promise.sha256 is not None,
             )
         ]
 
@@ -156,8 +163,12 @@ class Bringing:
         means, job = self.means, self.job
         at_hand = AtHand(means.reader, means.keeper, self.stop, means.measures)
         for path, size in at_hand.copies(job, sha256):
-            wait_for_certainty(means.reader, self.row, self.stop)
-            if not link_existing(path, target, self.stop):
+            wait_for_certainty(means.reader, self.row, self.stop, means.certainty)
+            try:
+                found = link_existing(path, target, self.stop, means.room.hold)
+            finally:
+                means.room.release(target.part)
+            if not found:
                 continue
             remove_part(target.part)
             measured = Measured(size, sha256)
@@ -187,29 +198,33 @@ class Bringing:
         promised = source.sha256 or (wanted[0] if len(wanted) == 1 else None)
         expected = Expected(source.size, promised)
         started = time.monotonic()
-        with staged(target) as part:
-            self._hold_room(source, part)
+        with staged(target) as part, self._room_for(source, part):
             fetched = self._fetched(handler, source, part, expected)
             measured = self._verified(part, expected, fetched)
             if wanted and measured.sha256 not in wanted:
                 raise self._unwanted(part, measured, wanted)
             self._wanted()  # a workflow may have changed while the bytes came
-            wait_for_certainty(self.means.reader, self.row, self.stop)
-            chosen = self.job.chosen
+            certainty, chosen = self.means.certainty, self.job.chosen
+            wait_for_certainty(self.means.reader, self.row, self.stop, certainty)
             pickles.check_bytes(part.descriptor, self.job.name, self.means.pickles, chosen=chosen)
             final = publish_target(target, part, measured)
         took = time.monotonic() - started
         return self._news(source, final, fetched, measured, took, promised=promised is not None)
 
-    def _hold_room(self, source: Candidate, part: Part) -> None:
+    @contextmanager
+    def _room_for(self, source: Candidate, part: Part) -> Iterator[None]:
+        """Have what is to come promised to us while it comes; what waits has its place in line."""
         queued = Queued(self.means.folders, self.means.reader)
         size = source.size or source.size_about
         try:
             self.means.room.hold(part, size, queued=partial(queued.before, self.row))
+            yield
         except DiskFull:
             if not part.size:
                 part.remove()  # thousands may wait for room
             raise
+        finally:
+            self.means.room.release(part.path)
 
     def _handler(self, source: Candidate) -> DownloadHandler:
         for handler in self.means.handlers:
@@ -235,7 +250,7 @@ class Bringing:
                 on_progress=Progress(self.job, self.means.tell),
                 stop=self.stop,
             )
-        except VerificationFailed:
+        except (VerificationFailed, DownloadTooLarge):
             part.start_over()  # what came is not the file, however much of it
             raise
 

@@ -32,11 +32,13 @@ from comfywatchman.domain.messages import (
 )
 from comfywatchman.pipeline.bringing import Bringing, Means
 from comfywatchman.pipeline.desk import Outcome
-from comfywatchman.pipeline.doubting import why_in_vain
+from comfywatchman.pipeline.doubting import AGAIN_SECONDS as UNDECIDED_SECONDS
+from comfywatchman.pipeline.doubting import Undecided, why_in_vain
 from comfywatchman.pipeline.halting import Halt, Halts, Why
 from comfywatchman.pipeline.leftovers import part_of
 from comfywatchman.pipeline.patience import HERE, Patience
 from comfywatchman.pipeline.reach import Reach
+from comfywatchman.place import plan
 from comfywatchman.state import jobs, models
 
 if TYPE_CHECKING:
@@ -76,10 +78,7 @@ class Fetcher:
         reader = self.means.reader
         halt = Halt(self.stop, lambda: why_in_vain(reader, row) or self.in_the_way(row))
         with self.halts.over(row.id, halt):
-            outcome = self._step(job, row, halt)
-        if outcome.retry_in is None and not outcome.interrupted:
-            self._give_room_back(job)
-        return outcome
+            return self._step(job, row, halt)
 
     def _step(self, job: FetchModel, row: JobRow, halt: Halt) -> Outcome:
         offline = self._offline(job)
@@ -99,6 +98,11 @@ class Fetcher:
                 paused = DownloadPaused(job.folder, job.name, why, self._gathered(job))
                 self.means.tell(paused)
             return Outcome(interrupted=True)
+        except Undecided as error:
+            # Thousands that wait for searches look at them in turns.
+            again = max(UNDECIDED_SECONDS, self.means.reader.read(jobs.open_jobs) * _TURN_SECONDS)
+            told = self._retrying(job, row, error.trouble, again)
+            return Outcome(told, trouble=error.trouble, retry_in=again)
         except WatchmanError as error:
             now = self._gathered(job)
             if now == 0 and not error.retryable:
@@ -129,11 +133,9 @@ class Fetcher:
 
     def _forget_part(self, job: FetchModel) -> None:
         with suppress(WatchmanError):
-            remove_part(part_of(job, self.means.folders))
-
-    def _give_room_back(self, job: FetchModel) -> None:
-        with suppress(WatchmanError):
-            self.means.room.release(part_of(job, self.means.folders))
+            first = job.sources[0]
+            fingerprint = first.sha256 or first.url
+            remove_part(plan(self.means.folders, job.folder, job.name, fingerprint).part)
 
     def _failed(
         self, job: FetchModel, row: JobRow, error: WatchmanError, *, progressed: bool
@@ -145,7 +147,7 @@ class Fetcher:
             return self._mismatched(job, row, error)
         verdict = self.patience.judge(error, 0 if progressed else row.attempts)
         if verdict.retry_in is None:
-            return self._given_up(job, error)
+            return self._given_up(job, error, verdict.trouble)
         wait = verdict.retry_in
         if verdict.trouble.code in HERE:
             # Thousands that wait for one disk look at it in turns.
@@ -156,12 +158,12 @@ class Fetcher:
     def _mismatched(self, job: FetchModel, row: JobRow, error: VerificationFailed) -> Outcome:
         """Other bytes came: once more from the start; the second time the source has changed."""
         if row.mismatches:
-            return self._given_up(job, _changed(job, error))
+            changed = _changed(job, error)
+            return self._given_up(job, changed, changed.trouble())
         told = self._retrying(job, row, error.trouble(), AGAIN_SECONDS)
         return Outcome(told, trouble=error.trouble(), retry_in=AGAIN_SECONDS, mismatched=True)
 
-    def _given_up(self, job: FetchModel, error: WatchmanError) -> Outcome:
-        trouble = error.trouble()
+    def _given_up(self, job: FetchModel, error: WatchmanError, trouble: Trouble) -> Outcome:
         events: list[Event] = [
             DownloadFailed(job.folder, job.name, job.sources[0].backend, trouble)
         ]

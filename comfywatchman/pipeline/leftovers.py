@@ -13,7 +13,7 @@ from comfywatchman.disk.part import remove_part
 from comfywatchman.domain.errors import WatchmanError
 from comfywatchman.domain.files import Folders
 from comfywatchman.domain.jobs import FetchModel
-from comfywatchman.place import plan
+from comfywatchman.place import part_beside
 from comfywatchman.state import jobs
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def remove_leftovers(parts: Sequence[Path], folders: Folders, reader: Reader) ->
 
 
 def part_of(job: FetchModel, folders: Folders) -> Path:
-    """Return where the bytes of *job* are gathered.
+    """Return where the bytes of *job* are gathered; whether it may go there `plan` says.
 
     Raises:
-        UnsafeName, UnknownFolder, NameTaken: it has no place to go to.
+        UnsafeName, UnknownFolder: it has no place to go to.
     """
     first = job.sources[0]
-    return plan(folders, job.folder, job.name, fingerprint=first.sha256 or first.url).part
+    return part_beside(folders, job.folder, job.name, first.sha256 or first.url)
 
 
 def parts_of_all(connection: Connection, folders: Folders) -> Iterator[Path]:

@@ -24,6 +24,8 @@ _PROMISE = re.compile(
 LONGEST_ASKED = 3600.0
 """Seconds; a source that asks us to wait longer is asked after that all the same."""
 
+LONGEST_OF_A_COMMAND = 310.0
+"""The same for a command: longer than any hub counts its requests for, and a person waits."""
 
 PASSING = frozenset(
     {
@@ -107,6 +109,8 @@ class Patience:
         is believed that asks for more than an hour.
         """
         asked = min(retry_after or 0.0, LONGEST_ASKED)
+        if not self.lasting and asked > LONGEST_OF_A_COMMAND:
+            return None
         if attempts < self.max_retries:
             return max(backoff(attempts), asked)
         if not self.lasting:

@@ -35,13 +35,15 @@ class Queued:
         for other in self.reader.read(lambda c: line.before(c, row.id)):
             job = other.job
             if isinstance(job, FetchModel):
-                rest = self._rest(job, device)
+                total = None if other.mark is None else other.mark.total
+                rest = self._rest(job, device, total)
                 kept += rest if kept + rest <= room else 0
         return kept
 
-    def _rest(self, job: FetchModel, device: int) -> int:
+    def _rest(self, job: FetchModel, device: int, total: int | None) -> int:
+        """Return what is to come of it; *total* is what its source said when it was asked last."""
         first = job.sources[0]
-        size = first.size or first.size_about
+        size = first.size or total or first.size_about
         root = self.folders.folder(job.folder).write_root
         if size is None or root is None:
             return 0

@@ -320,6 +320,8 @@ def _store_question(
             jobs.withdrawn(connection, f"{folder}/{name}", now)
         case ReferenceResolved(folder=folder, name=name, sources=sources, chosen=chosen):
             choices.settle(connection, folder, name, sources[0] if chosen else None)
+            if chosen:
+                jobs.settled(connection, f"{folder}/{name}", now)
         case DownloadFailed(folder=folder, name=name, trouble=trouble):
             if trouble.code not in PASSING:
                 choices.forget_answer(connection, folder, name, trouble)

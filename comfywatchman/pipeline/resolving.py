@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from comfywatchman.disk.files import look
@@ -24,6 +24,7 @@ from comfywatchman.resolve.backend import ask
 from comfywatchman.resolve.offers import Offers
 from comfywatchman.resolve.ranking import Auto, choose
 from comfywatchman.state import choices, jobs, models, workflows
+from comfywatchman.state.telling import Telling
 
 if TYPE_CHECKING:
     from comfywatchman.resolve.backend import SearchBackend
@@ -48,6 +49,7 @@ class Resolver:
     tokens: frozenset[str]
     """Hosts we have a token for."""
     patience: Patience
+    _telling: Telling = field(default_factory=Telling)
 
     def step(self, row: JobRow) -> Outcome:
         """Carry out a `ResolveReference` job."""
@@ -67,7 +69,10 @@ class Resolver:
             if answer is not None and still_serves(answer, wanted):
                 event = ReferenceResolved(job.folder, job.name, (answer,), chosen=True)
                 return Outcome((event,))
+            asked_for = self._is_asked_for(job)
             wanted, offers = self._asked(job, wanted)
+            if asked_for and not self._is_asked_for(job):
+                return Outcome()  # its workflow went, or means another file by now
         except WatchmanError as error:
             return self._unresolved(job, row, error)
         resolution = choose(
@@ -98,7 +103,9 @@ class Resolver:
         return "exact" if asks and row.priority >= jobs.NOW else self.auto
 
     def _wanted(self, job: ResolveReference) -> Wanted:
-        return self.reader.read(lambda c: workflows.wanted(c, job.folder, job.name))
+        return self.reader.read(
+            lambda c: workflows.wanted(c, job.folder, job.name, telling=self._telling)
+        )
 
     def _asked(self, job: ResolveReference, wanted: Wanted) -> tuple[Wanted, Offers]:
         """Ask until what the workflows want is what was asked for.
@@ -118,6 +125,9 @@ class Resolver:
             f"What workflows say about {job.folder}/{job.name} changed while it was looked for.",
             remedy="It is looked for again in a moment; nothing to do.",
         )
+
+    def _is_asked_for(self, job: ResolveReference) -> bool:
+        return bool(self.reader.read(lambda c: workflows.asked_by(c, job.folder, job.name)))
 
     def _indexed(self, job: ResolveReference) -> bool:
         found = self.reader.read(lambda c: models.named(c, job.name.rsplit("/", 1)[-1]))
@@ -139,6 +149,7 @@ class Resolver:
             again = self.patience.again(row.attempts, offers.retry_after)
             if again is not None:
                 return Outcome(trouble=next(iter(offers.troubles), why), retry_in=again)
+            why = self.patience.promised(why, None)
         event: Event = ReferenceUnresolved(job.folder, job.name, why)
         if resolution.candidates:
             event = ReferenceAmbiguous(job.folder, job.name, resolution.candidates, why)
@@ -159,7 +170,9 @@ def _may_be_contradicted(wanted: Wanted, offers: Offers, resolution: Resolution)
     """
     several = len(set(wanted.urls)) > 1
     proven = any(offer.grade is Grade.A for offer in resolution.chosen)
-    return bool(resolution.chosen) and several and not proven and not offers.complete
+    offline = any(trouble.code == Offline.code for trouble in offers.troubles)
+    decided = bool(resolution.chosen) and not proven
+    return decided and several and not offers.complete and not offline
 
 
 def still_serves(answer: Candidate, wanted: Wanted) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from comfywatchman.disk.errors import reading_failed, writing_failed
@@ -19,12 +20,20 @@ from comfywatchman.place.publishing import compare, publish_target
 from comfywatchman.place.staging import prepared, staged
 from comfywatchman.place.target import Target
 
+Hold = Callable[[Part, int], None]
+"""Has a part promised the room to grow to so many bytes, or raises `DiskFull`."""
 
-def link_existing(source: Path, target: Target, stop: threading.Event | None = None) -> bool:
+
+def link_existing(
+    source: Path,
+    target: Target,
+    stop: threading.Event | None = None,
+    hold: Hold | None = None,
+) -> bool:
     """Give the bytes of *source*, a file of this machine, the name of *target* as well.
 
     A hard link where both lie on one file system, else a copy that is read again before it gets
-    its name.
+    its name, and for which *hold* is asked; without it, whatever is free may be filled.
 
     Returns:
         False where *source* is gone, cannot be read, or changed while it was copied.
@@ -40,7 +49,7 @@ def link_existing(source: Path, target: Target, stop: threading.Event | None = N
             remove_part(target.part)
             return True
         with staged(target) as part:
-            copied = _copied(real, part, target, stop)
+            copied = _copied(real, part, target, stop, hold)
             if copied is None:
                 part.remove()
                 return False
@@ -70,14 +79,14 @@ def _linked(real: Path, target: Target) -> bool:
 
 
 def _copied(
-    real: Path, part: Part, target: Target, stop: threading.Event | None
+    real: Path, part: Part, target: Target, stop: threading.Event | None, hold: Hold | None
 ) -> Measured | None:
     """Copy into the part and read it again; ``None`` where the source changed meanwhile."""
     descriptor = open_regular(real)
     try:
         before = stamp_of(os.fstat(descriptor))
         part.start_over()
-        _check_room(before.size, part, target)
+        _have_room(before.size, part, target, hold)
         copied = copy_into(part, descriptor, stop)
     except OSError as error:
         raise reading_failed(error, real) from error
@@ -87,7 +96,14 @@ def _copied(
     return copied if unchanged and measure(part.descriptor, stop=stop) == copied else None
 
 
-def _check_room(size: int, part: Part, target: Target) -> None:
+def _have_room(size: int, part: Part, target: Target, hold: Hold | None) -> None:
+    if hold is not None:
+        try:
+            hold(part, size)
+        except DiskFull:
+            part.remove()  # nothing is in it
+            raise
+        return
     free = part.free_bytes()
     if free < size:
         raise DiskFull(

@@ -72,6 +72,19 @@ def plan(folders: Folders, folder: str, name: str, fingerprint: str) -> Target:
     return target
 
 
+def part_beside(folders: Folders, folder: str, name: str, fingerprint: str) -> Path:
+    """Return where `plan` would have the bytes gathered; the disk is not looked at.
+
+    Raises:
+        UnsafeName, UnknownFolder
+    """
+    relative = check_name(name)
+    root = folders.folder(folder).write_root
+    if root is None:
+        raise refused(folder)
+    return (root / relative).with_name(part_name(relative.name, fingerprint))
+
+
 def part_name(name: str, fingerprint: str) -> str:
     """Return ``.NAME.HEX.part``, which no loader of ComfyUI lists."""
     hexadecimal = hashlib.sha256(fingerprint.encode(errors="surrogateescape")).hexdigest()[:12]

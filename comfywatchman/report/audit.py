@@ -36,7 +36,8 @@ class AuditLog:
     def observe(self, event: Event) -> None:
         match event:
             case ModelPlaced(path=path, measured=measured, source=source, linked_from=None):
-                self.note("placed", path, measured.sha256, f"from {source}")
+                proof = "" if event.promised else ", unverifiable: nobody publishes a hash"
+                self.note("placed", path, measured.sha256, f"from {source}{proof}")
             case ModelPlaced(path=path, measured=measured, linked_from=there):
                 what = "found in place" if there == path else f"linked to {there}"
                 self.note("placed", path, measured.sha256, what)

@@ -43,6 +43,8 @@ _PATH = re.compile(
     r"(?:download/(?P<tag>[^/]+)|latest/download)/(?P<name>[^/]+)"
 )
 _LONGEST_WAIT = 3600.0
+_MOST_ADDRESSES = 8
+"""Of one file; each may be of another release, and there are 60 questions an hour."""
 
 
 class _Asset(msgspec.Struct, frozen=True):
@@ -192,7 +194,7 @@ class GitHubBackend:
 
     def _releases(self, wanted: Wanted) -> list[tuple[str, str, str | None]]:
         found: dict[tuple[str, str], str | None] = {}
-        for url in wanted.urls:
+        for url in wanted.urls[:_MOST_ADDRESSES]:
             try:
                 asset = Asset.from_url(self._endpoints.canonical(url))
             except UrlRefused:

@@ -38,7 +38,7 @@ class WorkflowBackend:
         """See `SearchBackend.search`."""
         claim = by_address(self.name, wanted)
         places = [partial(self._offers, url, wanted, claim) for url in dict.fromkeys(wanted.urls)]
-        linked = [partial(self._linked, url, wanted) for url in wanted.linked]
+        linked = [partial(self._linked, url, wanted) for url in wanted.linked[:_MOST_PLACES]]
         offers = collected(places[:_MOST_PLACES] + linked, lambda look: look())
         unseen = _left_out(wanted)
         if offers or unseen is None:

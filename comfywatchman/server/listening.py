@@ -18,6 +18,7 @@ from comfywatchman.server.feed import Feed
 from comfywatchman.server.guard import Tally
 from comfywatchman.server.patience import REQUEST_SECONDS, Crowd, PatientProtocol
 
+HTTP_THREAD = "http"
 _BACKLOG = 128
 _START_SECONDS = 10.0
 _STOP_SECONDS = 1.0
@@ -68,7 +69,7 @@ class Listener:
         """
         bound = _bound(self._host, self._port)
         self._thread = threading.Thread(
-            target=self._server.run, args=([bound],), name="http", daemon=True
+            target=self._server.run, args=([bound],), name=HTTP_THREAD, daemon=True
         )
         host, port = bound.getsockname()[:2]
         self._thread.start()

@@ -17,10 +17,13 @@ Doubt = Literal["question", "replaced", "searched"]
 fetched instead. ``searched``: a workflow said more, and the places are asked once more."""
 
 
-def about(connection: Connection, job_id: int, job: FetchModel) -> Doubt | None:
+def about(
+    connection: Connection, job_id: int, job: FetchModel, *, since: float = 0.0
+) -> Doubt | None:
     """Say what speaks against going on with a transfer, if something does.
 
-    Nothing does where a person named the source.
+    Nothing does where a person named the source, nor does a search that was asked for before
+    *since* (Unix seconds): a command does not carry out what others left behind.
     """
     if job.by_person:
         return None
@@ -32,7 +35,7 @@ def about(connection: Connection, job_id: int, job: FetchModel) -> Doubt | None:
     meant = loads(row.payload, FetchModel)
     if {s.sha256 for s in meant.sources} != {s.sha256 for s in job.sources}:
         return "replaced"
-    searched = _OPEN_SEARCH.first(connection, key=natural_key(job.key))
+    searched = _OPEN_SEARCH.first(connection, key=natural_key(job.key), since=since)
     return None if searched is None else "searched"
 
 
@@ -41,6 +44,7 @@ _OPEN_SEARCH = Prepared(
     select(jobs.c.id).where(
         jobs.c.kind == ResolveReference.kind,
         jobs.c.key == bindparam("key"),
+        jobs.c.updated_at >= bindparam("since"),
         or_(*(jobs.c.state == state for state in OPEN)),
     )
 )

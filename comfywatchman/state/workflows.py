@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, LargeBinary, bindparam, delete, func, literal, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from comfywatchman.disk.marks import Row
 from comfywatchman.domain.candidates import Wanted
 from comfywatchman.domain.errors import Trouble
-from comfywatchman.domain.files import ShortHash, Stamp
+from comfywatchman.domain.files import Stamp
 from comfywatchman.domain.references import Analysis, Finding, WorkflowState
 from comfywatchman.state import directories as by_directory
 from comfywatchman.state import loose, node_types, promises, rows_of
@@ -22,6 +22,7 @@ from comfywatchman.state.coding import dumps, loads, searchable, trouble_bytes, 
 from comfywatchman.state.directories import at_or_below
 from comfywatchman.state.prepared import Prepared, as_list, from_list
 from comfywatchman.state.schema import models, timers, wants, workflows
+from comfywatchman.state.telling import Telling
 
 _STAMP = ("device", "inode", "size", "mtime_ns", "ctime_ns")
 
@@ -242,11 +243,21 @@ _WANTED = Prepared(
 )
 
 
-def wanted(connection: Connection, folder: str, name: str) -> Wanted:
-    """Gather all that the workflows say about one missing model, in a stable order."""
+def wanted(
+    connection: Connection,
+    folder: str,
+    name: str,
+    but: Path = Path(),
+    *,
+    telling: Telling | None = None,
+) -> Wanted:
+    """Gather what the workflows, *but* for one, say about a missing model, in a stable order.
+
+    *telling* is of who asks often: it remembers what their texts tell.
+    """
     urls: list[tuple[int, str]] = []
     hashes: set[str] = set()
-    for row in _DECLARED.rows(connection, folder=folder, name=natural(name)):
+    for row in _DECLARED.rows(connection, folder=folder, name=natural(name), but=but):
         for rank, (url, sha256) in enumerate(
             loads(row.declared, list[tuple[str | None, str | None]])
         ):
@@ -255,50 +266,25 @@ def wanted(connection: Connection, folder: str, name: str) -> Wanted:
             if sha256:
                 hashes.add(sha256)
     ordered = dict.fromkeys(url for _, url in sorted(urls))
-    told, linked = _told(connection, folder, name)
+    telling = telling or Telling()
+    told, linked = telling.about(connection, folder, (name, natural(name)), but)
     return Wanted(folder, name, tuple(ordered), tuple(sorted(hashes)), told, linked)
+
+
+def wanted_hashes(connection: Connection, folder: str, name: str) -> tuple[str, ...]:
+    """Return the hashes that workflows give for a model, in a stable order."""
+    hashes: set[str] = set()
+    for row in _DECLARED.rows(connection, folder=folder, name=natural(name), but=Path()):
+        declared = loads(row.declared, list[tuple[str | None, str | None]])
+        hashes.update(sha256 for _, sha256 in declared if sha256)
+    return tuple(sorted(hashes))
 
 
 _DECLARED = Prepared(
     select(wants.c.declared)
     .where(wants.c.folder == bindparam("folder"), wants.c.name == bindparam("name"))
+    .where(wants.c.workflow != bindparam("but"))
     .order_by(wants.c.workflow)
-)
-
-_MOST_TOLD = 8
-"""Workflows whose texts are looked at for hashes of a file, and for links."""
-
-
-def _told(
-    connection: Connection, folder: str, name: str
-) -> tuple[tuple[ShortHash, ...], tuple[str, ...]]:
-    """Return what texts say about the bytes, and what notes link to."""
-    found: dict[ShortHash, None] = {}
-    linked: dict[str, None] = {}
-    for row in _TELLING.rows(connection, folder=folder, name=natural(name)):
-        analysis = _analysis(row.analysis)
-        for finding in () if analysis is None else analysis.findings:
-            reference = finding.reference
-            if reference.active and (reference.folder or "", reference.name) == (folder, name):
-                found |= dict.fromkeys(reference.told_hashes)
-                linked |= dict.fromkeys(reference.linked)
-    return tuple(found), tuple(linked)
-
-
-_TELLING = Prepared(
-    select(workflows.c.analysis)
-    .join(wants, wants.c.workflow == workflows.c.path)
-    .where(
-        wants.c.folder == bindparam("folder"),
-        wants.c.name == bindparam("name"),
-        or_(
-            func.instr(workflows.c.analysis, literal(b'"short_hashes":[{', LargeBinary)) > 0,
-            func.instr(workflows.c.analysis, literal(b'"stated":"', LargeBinary)) > 0,
-            func.instr(workflows.c.analysis, literal(b'"linked":["', LargeBinary)) > 0,
-        ),
-    )
-    .order_by(workflows.c.path)
-    .limit(_MOST_TOLD)
 )
 
 

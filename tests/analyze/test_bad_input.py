@@ -177,6 +177,14 @@ def test_a_subgraph_inside_itself_is_told_and_read_once() -> None:
     assert places(workflow) == [("subgraph-cycle", "/definitions/subgraphs/0/nodes/0/type")]
 
 
+def test_of_several_circles_the_first_in_the_file_is_told_each_time() -> None:
+    around = definition("R", *(node(at, f"B{at}") for at in range(8)))
+    circles = [definition(f"B{at}", node(1, f"B{at}")) for at in range(8)]
+    workflow = graph(node(9, "R"), **with_subgraphs(around, *circles))
+
+    assert places(workflow) == [("subgraph-cycle", "/definitions/subgraphs/1/nodes/0/type")]
+
+
 def test_a_subgraph_in_two_others_is_no_circle() -> None:
     shared = definition("C", node(1, "VAELoader", "c.pt"))
     workflow = graph(

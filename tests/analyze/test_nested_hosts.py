@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from comfywatchman.domain.references import Lookup
 from tests.analyze.building import (
     Json,
     definition,
@@ -95,16 +94,30 @@ def after(source: Json) -> Json:
     return graph(source, lora(2, "own.sft", socket("lora_name", 5)), links=[[5, 1, 0, 2, 0, "X"]])
 
 
-def test_from_a_muted_node_nothing_comes() -> None:
-    (found,) = references(after({**node(1, "PrimitiveString", "x.sft"), "mode": 2}))
-
-    assert found.lookup is Lookup.DYNAMIC
-
-
-def test_past_a_bypassed_node_without_such_an_input_the_widget_s_own_value_is_sent() -> None:
-    assert named(after({**node(1, "PrimitiveString", "x.sft"), "mode": 4})) == [
+@pytest.mark.parametrize("mode", [2, 4])
+def test_where_nothing_comes_from_a_node_that_is_off_the_widget_s_own_value_is_sent(
+    mode: int,
+) -> None:
+    assert named(after({**node(1, "PrimitiveString", "x.sft"), "mode": mode})) == [
         ("loras", "own.sft")
     ]
+
+
+@pytest.mark.parametrize(
+    ("link", "wanted"), [(5, "inner.sft"), (None, "host.sft"), (6, "host.sft")]
+)
+def test_an_instance_that_is_linked_to_what_is_off_does_not_give_its_own_value(
+    link: int | None, wanted: str
+) -> None:
+    inside = definition(
+        "S", lora(3, "inner.sft", socket("lora_name", 1)), links=[from_input(1, 0, 3)],
+        inputs=["lora_name"],
+    )  # fmt: skip
+    off = {**node(1, "PrimitiveString", "off.sft"), "mode": 2}
+    instance = node(2, "S", "host.sft", inputs=[socket("lora_name", link)])
+    workflow = graph(off, instance, links=[[5, 1, 0, 2, 0, "X"]], **with_subgraphs(inside))
+
+    assert named(workflow) == [("loras", wanted)]
 
 
 def test_a_bypassed_node_hands_an_input_of_the_same_kind_on() -> None:

@@ -172,6 +172,18 @@ def test_aria2_fetches_what_the_list_says(shell: Shell, tree: Tree, hub: Hub) ->
     assert proven(tree, hub, want)
 
 
+@needs_aria2
+def test_aria2_leaves_a_file_that_is_there_as_it_is(shell: Shell, tree: Tree, hub: Hub) -> None:
+    want = has(hub, "a.safetensors")
+    made = script(shell, want, kind="aria2")
+    mine = tree.models / want.where
+    mine.write_bytes(b"mine, and shorter")
+    done = run(shell, "aria2c", "--no-conf", "--quiet", f"--input-file={made}")
+
+    assert done.returncode != 0
+    assert mine.read_bytes() == b"mine, and shorter"
+
+
 def test_powershell_gets_every_name_in_quotes(shell: Shell, hub: Hub) -> None:
     text = script(shell, has(hub, "it's $(x).safetensors"), kind="powershell").read_text()
 

@@ -10,8 +10,9 @@ from comfywatchman.domain.candidates import Candidate
 from comfywatchman.domain.errors import Trouble
 from comfywatchman.domain.jobs import ResolveReference
 from comfywatchman.domain.messages import ReferenceAmbiguous
-from comfywatchman.state import choices, jobs, store
+from comfywatchman.state import choices, jobs, store, workflows
 from tests.cli.shell import Shell
+from tests.state.rows import analysis, finding, says, stamp
 from tests.stories.daemon import Tree
 from tests.stories.made import Want, drop
 
@@ -46,3 +47,23 @@ def test_a_question_has_the_numbers_that_choose_takes_and_is_told_once(
     ]
     assert "choose loras/a.safetensors NUMBER" in told["next"]
     assert words.count("There are two.") == 1
+
+
+def test_explain_knows_what_other_workflows_say_of_the_same_name(
+    shell: Shell, tree: Tree, hub: Hub
+) -> None:
+    here, there = (f"https://huggingface.co/us/{repo}/resolve/main/a.safetensors" for repo in "bc")
+    for size, url in enumerate((here, there), 2000):
+        hub.add(url, weights(url, size))
+    path = drop(tree.workflows / "w.json", Want("a.safetensors", url=here))
+    other = analysis(tree.workflows / "x.json", finding("a.safetensors", declared=(says(there),)))
+    before = analysis(path, finding("a.safetensors", declared=(says(f"{here}.old"),)))
+    keeper = store.open_keeper(tree.state)
+    keeper.write(lambda c: workflows.save(c, other, stamp(), 1.0))
+    keeper.write(lambda c: workflows.save(c, before, stamp(), 1.0))
+    keeper.close()
+
+    (told,) = shell("explain", path, "--json").json["references"]
+
+    assert told["chosen"] is None
+    assert {c["url"] for c in told["candidates"]} == {here, there}

@@ -95,6 +95,7 @@ def test_every_model_file_is_listed_with_folder_name_and_size(shell: Shell, tree
     rows = {(row["folder"], row["name"]): row for row in told.json["models"]}
     assert set(rows) == {
         ("loras", "deep/a.safetensors"),
+        ("loras", ".hidden.safetensors"),  # as ComfyUI lists it
         ("diffusion_models", "b.gguf"),
         ("my_pack", "c.pth"),
     }

@@ -82,6 +82,10 @@ class SmallComfyUI:
             def do_GET(self) -> None:
                 owner._answer(self)
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                owner._answer(self)
+
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
                 pass
 

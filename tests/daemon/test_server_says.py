@@ -12,7 +12,7 @@ from comfywatchman.config.settings import ComfyUI, Settings, State
 from comfywatchman.daemon.installation import Place
 from comfywatchman.daemon.lessons import first_lessons
 from comfywatchman.daemon.nodes import Nodes
-from comfywatchman.daemon.server_says import FailedRuns, Placements
+from comfywatchman.daemon.server_says import FailedRuns, Heard, Placements
 from comfywatchman.domain.files import Measured
 from comfywatchman.domain.jobs import AnalyzeWorkflow, Cause
 from comfywatchman.domain.messages import ModelPlaced
@@ -91,6 +91,26 @@ def test_a_folder_that_the_server_does_not_know_says_nothing(
     assert [*placements.check(inquiry), *placements.check(inquiry)] == []
 
 
+@pytest.mark.parametrize(
+    ("lists", "told"),
+    [
+        ({"diffusion_models": []}, 0),
+        ({"diffusion_models": [], "unet_gguf": ["a.gguf"]}, 0),
+        ({"diffusion_models": [], "unet_gguf": []}, 1),
+    ],
+    ids=["nobody lists such files", "a pack does", "the pack does not see it"],
+)
+def test_a_file_that_only_packs_list_is_looked_for_under_their_keys(
+    tmp_path: Path, lists: dict[str, list[str]], told: int
+) -> None:
+    placements = Placements()
+    placements.add(placed(tmp_path / "a.gguf", "a.gguf", "diffusion_models"))
+    with SmallComfyUI(models=lists) as server:
+        errors = [error for _ in range(3) for error in placements.check(Inquiry(server.url))]
+
+    assert len(errors) == told
+
+
 def test_a_run_that_failed_since_the_last_look_names_what_it_lacked_once(
     server: SmallComfyUI,
 ) -> None:
@@ -101,6 +121,29 @@ def test_a_run_that_failed_since_the_last_look_names_what_it_lacked_once(
         told.append(runs.names(inquiry))
 
     assert told == [[], ["gone.pth"], []]
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_a_server_is_asked_once_to_look_for_what_was_placed(
+    server: SmallComfyUI, tmp_path: Path, refresh: bool
+) -> None:
+    heard = Heard(server.url, refresh=refresh)
+    heard.note(placed(tmp_path / "a.safetensors", "sub/a.safetensors"))
+    heard.note(placed(tmp_path / "a.safetensors", "sub/a.safetensors"))
+    told = [error for running in (False, True, True) for error in heard.errors(running=running)]
+
+    assert told == []
+    assert server.asked("/api/assets/seed") == int(refresh)
+
+
+def test_where_placements_are_not_to_be_verified_no_list_is_asked_for(
+    server: SmallComfyUI, tmp_path: Path
+) -> None:
+    heard = Heard(server.url, verify=False)
+    heard.note(placed(tmp_path / "b.safetensors", "b.safetensors"))
+
+    assert [*heard.errors(running=True), *heard.errors(running=True)] == []
+    assert server.asked("/models/loras") == 0
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]"])

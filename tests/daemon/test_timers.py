@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
+from typing import Self
+
+import pytest
 
 from comfywatchman.daemon.timers import CATCH_UP_SECONDS, Timer, Timers
 
@@ -104,30 +111,153 @@ def test_a_night_that_was_missed_is_made_up_for_soon_after_the_start() -> None:
     assert 0 < left <= CATCH_UP_SECONDS
 
 
-def test_what_is_due_every_so_often_is_due_as_soon_when_the_clock_is_set_back() -> None:
-    at = [(10_000.0, 50.0)]
-    timers = Timers((Timer("hourly", 3600.0, lambda: None),), {}, lambda: at[0])
+HOUR = 3600.0
+TODAY = datetime(2026, 11, 22, 12, 0, tzinfo=UTC).timestamp()
+
+
+@dataclass
+class Sky:
+    """The clocks, as a test has them go."""
+
+    of_day: float = TODAY
+    steady: float = 1000.0
+
+    def __call__(self) -> tuple[float, float]:
+        return self.of_day, self.steady
+
+
+@dataclass
+class Sim:
+    """Timers whose thread is the test: hours pass in a moment."""
+
+    sky: Sky
+    timers: Timers
+    ran: Counter[str]
+    steps: list[float]
+
+    def pass_(self, seconds: float, piece: float = 5.0) -> Counter[str]:
+        """Let *seconds* pass, and return what ran meanwhile."""
+        before = self.ran.copy()
+        for _ in range(int(seconds / piece)):
+            self.sky.of_day += piece
+            self.sky.steady += piece
+            self.timers.look_at_the_clock()
+            self.timers._scheduler._process_jobs()
+        return self.ran - before
+
+
+@pytest.fixture
+def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sim]:
+    sky = Sky()
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(sky.of_day, tz)
+
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Now)
+    ran: Counter[str] = Counter()
+    steps: list[float] = []
+    every = {"quick": 10.0, "hourly": HOUR, "daily": DAY}
+    made = tuple(
+        Timer(name, seconds, partial(_count, ran, name)) for name, seconds in every.items()
+    )
+    timers = Timers(made, {}, sky, steps.append)
+    timers._scheduler._main_loop = lambda: None
+    timers._scheduler.start()
+    yield Sim(sky, timers, ran, steps)
+    timers.stop()
+
+
+def _count(ran: Counter[str], name: str) -> None:
+    ran[name] += 1
+
+
+AHEAD = {
+    "two hours asleep": 2 * HOUR,
+    "a month asleep": 30 * DAY,
+    "an hour ahead": HOUR,
+    "from 1970 to today": 56 * 365 * DAY,
+}
+
+
+@pytest.mark.parametrize("step", AHEAD.values(), ids=AHEAD)
+def test_what_came_due_while_the_clock_jumped_is_done_once_and_within_a_minute(
+    sim: Sim, step: float
+) -> None:
+    sim.pass_(600.0)
+    sim.sky.of_day += step
+    first = sim.pass_(5.0)
+    rest = sim.pass_(55.0)
+    hour = sim.pass_(HOUR)
+
+    assert (first["quick"], first["hourly"], first["daily"]) == (1, 1, int(step >= DAY))
+    assert 5 <= rest["quick"] <= 6
+    assert rest["hourly"] == rest["daily"] == 0
+    assert (hour["hourly"], hour["daily"]) == (1, 0)
+    assert sim.steps == [pytest.approx(step)]
+
+
+BACK = {"an hour back": HOUR, "back to 1970": 56 * 365 * DAY}
+
+
+@pytest.mark.parametrize("step", BACK.values(), ids=BACK)
+def test_a_clock_that_is_set_back_holds_nothing_up_and_repeats_nothing(
+    sim: Sim, step: float
+) -> None:
+    sim.pass_(600.0)
+    sim.sky.of_day -= step
+    minute = sim.pass_(60.0)
+    hour = sim.pass_(HOUR)
+    day = sim.pass_(DAY, 60.0)
+
+    assert 6 <= minute["quick"] <= 7
+    assert (minute["hourly"], minute["daily"]) == (0, 0)
+    assert hour["hourly"] == 1
+    assert (day["hourly"], day["daily"]) == (24, 1)
+    assert sim.steps == [pytest.approx(-step)]
+
+
+def test_who_sleeps_until_the_next_timer_is_woken_when_the_clock_jumped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asleep = [0.0]
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(time.time() + asleep[0], tz)
+
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Now)
+    ticks = threading.Semaphore(0)
+    timers = Timers(
+        (Timer("hourly", HOUR, ticks.release),),
+        {"hourly": time.time()},
+        lambda: (time.time() + asleep[0], time.monotonic()),
+    )
     timers.start()
     try:
-        before = _left(timers)
-        at[0] = (10_005.0, 55.0)
+        assert not ticks.acquire(timeout=0.2)
+        asleep[0] = 2 * HOUR
         timers.look_at_the_clock()
-        same = _left(timers)
-        at[0] = (9_000.0, 60.0)  # 1,010 s back
-        timers.look_at_the_clock()
-        sooner = _left(timers)
-        at[0] = (99_000.0, 65.0)
-        timers.look_at_the_clock()
-        ahead = _left(timers)
+        assert ticks.acquire(timeout=LIMIT)
     finally:
         timers.stop()
 
-    assert abs(before - same) < 60
-    assert 1000 < same - sooner < 1070, "the moment is the same, and the clock shows an earlier one"
-    assert abs(ahead - sooner) < 60, "a clock that is ahead makes it due by itself"
 
+def test_a_timer_that_hangs_does_not_hold_up_the_end() -> None:
+    hangs, over = threading.Event(), threading.Event()
 
-def _left(timers: Timers) -> float:
-    left = timers.next_run("hourly")
-    assert left is not None
-    return left.total_seconds()
+    def hang() -> None:
+        hangs.set()
+        over.wait(LIMIT)
+
+    timers = Timers((Timer("hung", 10.0, hang),), {"hung": 0.0})
+    timers.start()
+    assert hangs.wait(LIMIT)
+    began = time.monotonic()
+    timers.stop()
+    took = time.monotonic() - began
+    over.set()
+
+    assert took < LIMIT / 2

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,7 +145,10 @@ class Trial:
     chance: random.Random
     bytes_per_second: int = 40_000_000
     longest_wait: float = 1.2
-    """Seconds after the first request up to which a kill comes."""
+    """Seconds after the first request up to which some of the kills come."""
+    most_bytes: int = 50_000_000
+    """Bytes that were written up to which the others come: however slow the machine is, they fall
+    into a transfer."""
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -199,19 +202,27 @@ class Trial:
         parts = self._parts(loras)
         first = len(self.sender.asked)
         with self._process(config) as child:
-            end = time.monotonic() + LIMIT
-            early = self.chance.random() < 0.05  # some die before they ask for anything
-            while not early and len(self.sender.asked) == first and time.monotonic() < end:
-                if self._all_placed(loras):
-                    break
-                time.sleep(0.005)
-            time.sleep(self.chance.uniform(0, self.longest_wait))
+            self._wait(first, loras)
             child.send_signal(signal.SIGKILL)
             child.wait(LIMIT)
         self.tally.kills += 1
         self.tally.in_transfer += self._parts(loras) != parts
         self._count_again(parts, first)
         self._check(loras)
+
+    def _wait(self, first: int, loras: Path) -> None:
+        """Wait for the moment of a kill; *first* requests were made before."""
+        before, kind = self._written(loras), self.chance.random()
+        by_clock = kind < 0.25
+        due = self.chance.uniform(0, self.longest_wait if by_clock else self.most_bytes)
+        end = time.monotonic() + LIMIT
+        early = kind < 0.05  # some die before they ask for anything
+        while not early and time.monotonic() < end and not self._all_placed(loras):
+            if len(self.sender.asked) > first if by_clock else self._written(loras) - before >= due:
+                break
+            time.sleep(0.005)
+        if by_clock:
+            time.sleep(due)
 
     def _count_again(self, parts: Mapping[str, int], first: int) -> None:
         """Compare where the first request for each part began with what the part had."""
@@ -258,6 +269,14 @@ class Trial:
             if digest != self.hashes.get(path.name):
                 self.tally.wrong.append(f"{path.name} has {status.st_size} bytes, {digest}")
             self._verified[path.name] = seen
+
+    @staticmethod
+    def _written(loras: Path) -> int:
+        written = 0
+        for path in loras.iterdir():
+            with suppress(FileNotFoundError):  # it got its final name a moment ago
+                written += path.stat().st_size
+        return written
 
     def _all_placed(self, loras: Path) -> bool:
         return all((loras / name).exists() for name in self.files)

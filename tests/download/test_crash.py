@@ -39,7 +39,10 @@ def bring(url: str, target: Target, fetching: Fetching) -> Path:
 
 
 def size_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # not there yet, or under its final name by now
+        return 0
 
 
 CHILD = """

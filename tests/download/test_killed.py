@@ -26,6 +26,7 @@ def test_a_process_killed_again_and_again_loses_no_file_and_nothing_that_had_com
         random.Random(6),
         bytes_per_second=size,
         longest_wait=wait,
+        most_bytes=size,
     )
 
     tally = trial.run(kills)

@@ -158,7 +158,9 @@ def bomb() -> bytes:
         ),
         (head("200 OK", Transfer_Encoding="chunked") + b"-5\r\n" + DATA, "source-unavailable"),
         (head("200 OK", Content_Length="5\r\nContent-Length: 9") + DATA, "source-unavailable"),
+        (head("200 OK", Content_Length=f"{SIZE}\r\nContent-Length: {SIZE}") + DATA, "placed"),
         (head("206 Partial Content", Content_Length=SIZE) + DATA, "wrong-answer"),
+        (head("200 OK", Transfer_Encoding="gzip, chunked") + b"5\r\n\x1f\x8b", "wrong-answer"),
         (head("200 OK", Content_Encoding="gzip") + bomb(), "wrong-answer"),
         (
             head("403 Forbidden", Content_Type="text/plain", Content_Encoding="gzip, gzip")

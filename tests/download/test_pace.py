@@ -41,6 +41,31 @@ def test_workers_share_one_bandwidth() -> None:
     assert 0.35 < time.monotonic() - started < 2
 
 
+def test_who_waits_by_the_narrow_budget_waits_no_more_when_it_is_wide_again() -> None:
+    bandwidth = Bandwidth(narrow=1000)
+    bandwidth.shut(closed=True)
+    worker = threading.Thread(target=bandwidth.take, args=(60_000, threading.Event()))
+    worker.start()
+    try:
+        assert bandwidth.used.wait(5)
+        assert worker.is_alive()
+        assert bandwidth.is_narrow
+    finally:
+        bandwidth.shut(closed=False)
+        worker.join(5)
+
+    assert not worker.is_alive()
+    assert not bandwidth.is_narrow
+
+
+def test_a_limit_below_the_narrow_budget_is_not_raised_by_it() -> None:
+    bandwidth = Bandwidth(1000, narrow=5000)
+    bandwidth.shut(closed=True)
+
+    assert bandwidth.bytes_per_second == 1000
+    assert not bandwidth.is_narrow
+
+
 def test_stopping_ends_the_wait_for_bandwidth() -> None:
     stop = threading.Event()
     stop.set()

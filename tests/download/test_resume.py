@@ -169,6 +169,17 @@ def test_a_hash_is_carried_once(part: Path) -> None:
         assert carried.take(file) is None
 
 
+def test_a_hash_is_carried_however_many_files_came_before(tmp_path: Path) -> None:
+    carried = Carried()
+    for number in range(70):
+        with opened(tmp_path / f".{number}.part") as file:
+            carried.keep(file, hashlib.sha256())
+
+    with opened(tmp_path / ".0.part") as first, opened(tmp_path / ".69.part") as last:
+        assert carried.take(last) is not None
+        assert carried.take(first) is None
+
+
 def test_a_head_that_comes_byte_by_byte_is_not_waited_for(shelf: Shelf, part: Path) -> None:
     import socket
     import threading

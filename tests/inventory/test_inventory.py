@@ -22,13 +22,16 @@ def safetensors(data: int = 64) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.safetensors", "A.SafeTensors", "a b.ckpt", "v1.5.pth", "tmp.bin", "a.part.pt"]
+    "name",
+    ["a.safetensors", "A.SafeTensors", "a b.ckpt", "v1.5.pth", "tmp.bin", "a.part.pt", ".a.pt"],
 )
 def test_a_name_with_a_suffix_of_the_folder_is_a_model(name: str) -> None:
     assert is_model(name, CHECKPOINT_SUFFIXES)
 
 
-@pytest.mark.parametrize("name", ["a.txt", "safetensors", "a.safetensors.aria2", ".a.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["a.txt", "safetensors", "a.safetensors.aria2", ".safetensors", "._a.safetensors"]
+)
 def test_a_name_without_one_is_none(name: str) -> None:
     assert not is_model(name, CHECKPOINT_SUFFIXES)
 

@@ -4,7 +4,7 @@ import pytest
 
 from comfywatchman.domain.errors import HostNotAllowed, UrlRefused
 from comfywatchman.net.policy import NetPolicy
-from comfywatchman.net.urls import check_url, redact
+from comfywatchman.net.urls import check_redirect, check_url, redact
 
 POLICY = NetPolicy(
     allowed_hosts=("huggingface.co", "hf.co", "127.0.0.1", "localhost"),
@@ -100,6 +100,35 @@ def test_an_address_that_leads_inside_or_is_not_plain_is_refused(url: str) -> No
 def test_a_host_that_only_looks_like_an_allowed_one_is_not_allowed(url: str) -> None:
     with pytest.raises(HostNotAllowed):
         check_url(url, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("https://huggingface.co/a", "http://127.0.0.1:8000/x"),
+        ("https://huggingface.co/a", "https://mirror.lan/x"),
+        ("https://huggingface.co/a", "https://[::1]:9000/x"),
+        ("https://mirror.lan/a", "http://mirror.lan/x"),
+        ("https://huggingface.co/a", "file:///etc/passwd"),
+    ],
+)
+def test_a_redirect_leads_to_no_less_guarded_place_even_if_the_settings_name_it(
+    before: str, after: str
+) -> None:
+    with pytest.raises(UrlRefused):
+        check_redirect(before, after, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("https://huggingface.co/a", "https://cdn-lfs.hf.co/x"),
+        ("http://127.0.0.1:8000/a", "http://mirror.lan/x"),
+        ("http://mirror.lan/a", "https://huggingface.co/x"),
+    ],
+)
+def test_a_redirect_leads_to_a_place_that_is_as_guarded(before: str, after: str) -> None:
+    check_redirect(before, after, POLICY)
 
 
 def test_no_error_tells_a_query_or_a_password() -> None:

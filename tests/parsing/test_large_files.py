@@ -11,7 +11,15 @@ import pytest
 from comfywatchman.domain.references import WorkflowContent
 from comfywatchman.parsing.parser import Parser
 from scripts.bench_parsing import KINDS, made, read_apart
-from tests.analyze.building import definition, graph, node, read, socket, with_subgraphs
+from tests.analyze.building import (
+    definition,
+    graph,
+    node,
+    read,
+    read_bytes,
+    socket,
+    with_subgraphs,
+)
 
 WANTED = 256_000_000
 """Bytes for child and parent together, at 50 MB."""
@@ -91,6 +99,21 @@ def test_a_large_file_says_what_its_small_part_says(workflow: dict[str, object])
 
     assert told(large) == told(read(workflow))
     assert large.references
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_large_file_may_begin_with_a_byte_order_mark(encoding: str) -> None:
+    workflow = graph(node(1, "VAELoader", "v.pt"))
+    data = padded(workflow, 10_000_000).decode().encode(encoding)
+
+    assert told(read_bytes(data)) == told(read(workflow))
+
+
+def test_a_large_text_that_is_no_json_is_told() -> None:
+    trouble = read_bytes(b"no JSON at all " * 700_000).trouble
+
+    assert trouble is not None
+    assert trouble.code == "workflow-unreadable"
 
 
 def test_a_large_prompt_says_what_its_small_part_says() -> None:

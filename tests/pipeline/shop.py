@@ -17,6 +17,7 @@ from comfywatchman.download.handler import Fetched, OnProgress, OnStart, Start
 from comfywatchman.download.room import Room
 from comfywatchman.pipeline.bringing import Means
 from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.doubting import Certainty
 from comfywatchman.pipeline.fetching import Fetcher
 from comfywatchman.pipeline.halting import Halts, Why
 from comfywatchman.pipeline.patience import Patience
@@ -36,6 +37,8 @@ class Shop:
     asked: list[tuple[str, Mark | None]] = field(default_factory=list)
     """Address and mark of each call."""
     before: Callable[[], object] = lambda: None
+    leaves: bytes = b""
+    """What has come by the time it fails."""
 
     def supports_url(self, url: str) -> bool:
         return url.startswith("https://")
@@ -56,6 +59,7 @@ class Shop:
         goods = self.goods[source.url]
         on_start(Start("storage.example", Mark(source.url, expected.size, '"etag"')))
         if isinstance(goods, WatchmanError):
+            part.append(self.leaves)
             raise goods
         part.start_over()
         part.append(goods)
@@ -83,6 +87,8 @@ class Bench:
     room: Room = field(default_factory=lambda: Room(0))
     halts: Halts = field(default_factory=Halts)
     in_the_way: Callable[[JobRow], Why | None] = lambda _row: None
+    certainty: Certainty = field(default_factory=Certainty)
+    patience: Patience = field(default_factory=lambda: Patience(3))
 
     @property
     def final(self) -> Path:
@@ -107,10 +113,11 @@ class Bench:
             self.office.desk.tell,
             self.room,
             self.pickles,
+            certainty=self.certainty,
         )
         fetcher = Fetcher(
             means,
-            Patience(3),
+            self.patience,
             self.stop,
             allowed,
             halts=self.halts,

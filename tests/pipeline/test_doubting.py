@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
+from dataclasses import replace
+
+import pytest
 
 from comfywatchman.domain.candidates import ASKED, Candidate
 from comfywatchman.domain.errors import ChoiceNeeded
 from comfywatchman.domain.jobs import FetchModel, ResolveReference
 from comfywatchman.domain.messages import DownloadPaused, ReferenceAmbiguous, ReferenceResolved
 from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.doubting import Certainty
 from comfywatchman.state import jobs
 from tests.pipeline.shop import BAD, GOOD, Bench, Shop, source, url
 
@@ -88,3 +94,44 @@ def test_the_end_of_a_transfer_waits_for_a_search_that_was_asked_for_meanwhile(
     assert before == (True, False)
     assert outcomes[0].trouble is None
     assert bench.final.read_bytes() == GOOD
+
+
+@pytest.mark.parametrize("attempts", [0, 9])
+def test_a_search_that_takes_long_neither_holds_a_worker_nor_uses_up_the_tries(
+    bench: Bench, attempts: int
+) -> None:
+    office, bench.certainty = bench.office, Certainty(within=0.0)
+    office.desk.submit([SEARCH])
+    searching = office.take("resolve")
+    row, shop = replace(bench.row(), attempts=attempts), Shop({url(): GOOD})
+
+    outcome = bench.fetch(shop, row=row)
+    office.desk.give_back(row, outcome)
+    office.keeper.write(lambda c: jobs.finish(c, searching.id, 1.0))
+
+    assert outcome.trouble is not None
+    assert outcome.trouble.code == "source-unavailable"
+    assert outcome.retry_in is not None
+    assert outcome.retry_in < 10
+    assert (shop.asked == []) == (attempts > 0)
+    assert bench.fetch(shop, row=row).trouble is None
+    assert bench.final.read_bytes() == GOOD
+
+
+def test_a_search_that_somebody_left_behind_is_not_waited_for(bench: Bench) -> None:
+    """A command carries out what it was called for, and would wait for ever."""
+    bench.office.desk.submit([SEARCH])
+    bench.certainty = Certainty(since=time.time() + 1, within=0.0)
+
+    assert bench.fetch(Shop({url(): GOOD})).trouble is None
+
+
+def test_what_became_a_question_keeps_no_room_from_others(bench: Bench) -> None:
+    most = shutil.disk_usage(bench.folders.models_root).free
+    large = replace(source(), size=None, size_about=int(most * 0.6))
+    row = bench.row(large)
+    shop = Shop({url(): GOOD}, before=lambda: becomes_a_question(bench))
+    bench.office.desk.give_back(row, bench.fetch(shop, row=row))
+    bench.name = "y.safetensors"
+
+    assert bench.fetch(Shop({url(): GOOD}), large).trouble is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from comfywatchman.domain.errors import Interrupted, RateLimited
@@ -16,6 +18,7 @@ from comfywatchman.domain.messages import (
     ModelPlaced,
 )
 from comfywatchman.pipeline.desk import Outcome
+from comfywatchman.pipeline.patience import Patience
 from comfywatchman.pipeline.sweeping import found_model
 from tests.pipeline.office import put_model, sha256
 from tests.pipeline.shop import BAD, GOOD, Bench, Shop, missing, source, unavailable, url
@@ -75,6 +78,16 @@ def test_a_source_that_does_not_answer_is_tried_again_later(bench: Bench) -> Non
     (retrying,) = outcome.events
     assert isinstance(retrying, DownloadRetrying)
     assert outcome.retry_in == retrying.retry_in_seconds
+
+
+def test_a_command_that_gives_up_says_who_goes_on(bench: Bench) -> None:
+    bench.patience = Patience(0, lasting=False)
+    outcome = bench.fetch(Shop({url(): unavailable()}))
+
+    assert outcome.trouble is not None
+    assert outcome.trouble.remedy == (
+        "Wait. Then run the command again: it goes on with what is there."
+    )
 
 
 def test_what_lasts_is_told_once(bench: Bench) -> None:
@@ -218,3 +231,15 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(bench: Bench) -> None:
     assert outcome.trouble is not None
     assert outcome.trouble.code == "unsafe-name"
     assert shop.asked == []
+
+
+def test_a_file_of_another_length_is_not_taken_for_the_one_that_nobody_publishes_a_hash_of(
+    bench: Bench,
+) -> None:
+    put_model(bench.final, GOOD + b"theirs")
+
+    outcome = bench.fetch(Shop({}), replace(source(), sha256=None))
+
+    assert outcome.trouble is not None
+    assert outcome.trouble.code == "name-taken"
+    assert bench.final.read_bytes() == GOOD + b"theirs"

@@ -68,6 +68,11 @@ def test_a_source_that_asks_to_wait_for_days_is_asked_after_an_hour() -> None:
     assert DAEMON.judge(met(RateLimited, retry_after=1e6), 0).retry_in == LONGEST_ASKED
 
 
+def test_a_command_does_not_wait_for_an_hour() -> None:
+    assert COMMAND.judge(met(RateLimited, retry_after=3600.0), 0).retry_in is None
+    assert COMMAND.judge(met(RateLimited, retry_after=300.0), 0).retry_in == 300.0
+
+
 def test_a_source_is_never_asked_sooner_than_it_wants() -> None:
     assert DAEMON.judge(met(RateLimited, retry_after=77.0), 0).retry_in == 77.0
 

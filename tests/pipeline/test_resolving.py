@@ -20,6 +20,7 @@ from comfywatchman.domain.messages import (
     ReferenceUnresolved,
     SearchAsked,
     WorkflowAnalyzed,
+    WorkflowRemoved,
 )
 from comfywatchman.pipeline.desk import Outcome
 from comfywatchman.pipeline.patience import Patience
@@ -32,6 +33,8 @@ from tests.state.rows import HASH, OTHER_HASH, analysis, finding, says, stamp
 
 A = Path("/wf/a.json")
 TROUBLE = Trouble("choice-needed", "Several.", "Choose.")
+AGAIN = "Then run the command again: it goes on with what is there."
+"""What a command ends with that promises no more than it can keep."""
 PROVEN = Candidate(
     "workflow", "https://hub.example/x", "x.safetensors", 10, HASH, Grade.B, ("Known.",)
 )
@@ -121,6 +124,17 @@ def test_which_of_two_addresses_answers_today_does_not_decide(
     assert (outcome.events == ()) == waits
 
 
+def test_offline_an_address_that_is_not_asked_is_not_waited_for(
+    office: Office, folders: Folders
+) -> None:
+    both = (says("https://hub.example/x"), says("https://other.example/x"))
+    row = finding("x.safetensors", declared=both)
+    office.happens(WorkflowAnalyzed(analysis(A, row), 0.1, stamp=stamp()))
+    offline = Shelf(error=Offline("Offline: not asked is GET x.", remedy="Go on."), name="other")
+
+    assert resolve(office, folders, offline, Shelf([PROVEN])).retry_in is None
+
+
 def test_where_nothing_is_fetched_unattended_a_good_offer_is_a_question_too(
     office: Office, folders: Folders
 ) -> None:
@@ -156,7 +170,8 @@ def test_a_backend_that_never_answers_is_given_up_with_its_reason(
     error = SourceUnavailable("It did not answer.", remedy="Wait.")
     outcome = resolve(office, folders, Shelf(error=error), attempts=3)
 
-    assert outcome.events == (ReferenceUnresolved("loras", "x.safetensors", error.trouble()),)
+    told = replace(error.trouble(), remedy=f"Wait. {AGAIN}")
+    assert outcome.events == (ReferenceUnresolved("loras", "x.safetensors", told),)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +225,15 @@ def test_an_answer_is_remembered_and_nobody_is_asked_again(
     assert outcome.events == (ReferenceResolved("loras", "x.safetensors", (PROVEN,), chosen=True),)
     assert shelf.asked == []
     assert office.reader.read(choices.open_choices) == []
+
+
+def test_what_was_answered_is_no_failed_search_any_more(office: Office, folders: Folders) -> None:
+    office.desk.submit([ResolveReference("loras", "x.safetensors")])
+    searched = office.take("resolve")
+    office.desk.give_back(searched, Outcome(trouble=TROUBLE))
+    chosen_before(office, PROVEN)
+
+    assert office.row(searched.job).state == jobs.DONE
 
 
 def test_an_answer_that_could_not_be_had_is_asked_for_again(
@@ -342,6 +366,18 @@ def test_an_address_that_comes_while_places_are_asked_is_looked_at_too(
     assert isinstance(event, ReferenceAmbiguous)
     assert {offer.sha256 for offer in event.candidates} == {HASH, OTHER_HASH}
     assert len(shelf.asked) == 2
+
+
+def test_what_nobody_asks_for_any_more_is_not_fetched(office: Office, folders: Folders) -> None:
+    saying(office, "https://hub.example/x")
+
+    @dataclass
+    class Gone(Shelf):
+        def search(self, wanted: Wanted) -> Sequence[Candidate]:
+            office.happens(WorkflowRemoved(Path("/wf/x.json")))
+            return [PROVEN]
+
+    assert resolve(office, folders, Gone()) == Outcome()
 
 
 def test_what_goes_on_changing_is_looked_for_again_later(office: Office, folders: Folders) -> None:

@@ -66,6 +66,17 @@ def test_a_linked_file_with_other_bytes_than_the_wanted_is_not_offered() -> None
     assert (tuple(offers), offers.troubles) == ((), ())
 
 
+def test_the_notes_of_many_workflows_do_not_make_many_questions() -> None:
+    replies = Replies({})
+    links = tuple(f"https://civitai.com/models/{number}" for number in range(1, 100))
+
+    WorkflowBackend(CivitaiPublisher(Civitai(replies, Endpoints())), Endpoints()).search(
+        Wanted("loras", NAME, linked=links)
+    )
+
+    assert len(set(replies.paths)) == 16
+
+
 def test_two_linked_versions_with_files_of_one_name_are_a_question() -> None:
     answers = {
         "/api/v1/model-versions/34": a_version(34, a_file(NAME, 5, sha256=ONE)),

@@ -11,6 +11,7 @@ from comfywatchman.domain.messages import ReferenceAmbiguous
 from comfywatchman.domain.references import Analysis, Hint, ReferenceState
 from comfywatchman.state import choices, promises, workflows
 from comfywatchman.state.keeper import Keeper, Reader
+from comfywatchman.state.telling import Telling
 from tests.state.rows import HASH, OTHER_HASH, TROUBLE, analysis, finding, says, stamp
 
 A, B, C = (Path(f"/wf/{name}.json") for name in "abc")
@@ -229,3 +230,24 @@ def test_of_nodes_that_find_a_file_and_others_that_do_not_those_that_lack_it_cou
     (line,) = reader.read(workflows.lines)
     assert line.lacking == ("loras/a.safetensors",)
     assert reader.read(workflows.reference_counts) == {"missing": 1}
+
+
+def test_what_a_text_tells_is_remembered_only_while_the_workflow_stays_as_it_is(
+    keeper: Keeper, reader: Reader
+) -> None:
+    telling = Telling()
+
+    def linked() -> tuple[str, ...]:
+        return reader.read(
+            lambda c: workflows.wanted(c, "loras", "x.safetensors", telling=telling)
+        ).linked
+
+    def saved(now: float, *links: str) -> None:
+        asked = finding("x.safetensors")
+        told = replace(asked, reference=replace(asked.reference, linked=links))
+        keeper.write(lambda c: workflows.save(c, analysis(A, told), None, now))
+
+    saved(1.0, "https://one.example/page")
+    assert linked() == linked() == ("https://one.example/page",)
+    saved(2.0)
+    assert linked() == ()

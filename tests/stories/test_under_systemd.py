@@ -156,6 +156,62 @@ StandardError=append:{tree.base}/log"
     assert "hung.py" in log
 
 
+HANGS = """
+import pathlib, threading, time
+
+hung, going = set(), threading.Event()
+
+def hang(frame, event, arg):
+    if hung and threading.get_ident() in hung:
+        going.wait()
+
+def watch():
+    while not pathlib.Path({flag!r}).exists():
+        time.sleep(0.1)
+    hung.update(each.ident for each in threading.enumerate() if each.name == {name!r})
+
+threading.setprofile(hang)
+threading.Thread(target=watch, daemon=True).start()
+
+class Backend:
+    name = "hung"
+
+    def search(self, reference):
+        return []
+
+backend = Backend
+"""
+
+
+@pytest.mark.trial
+@pytest.mark.parametrize("name", ["settle", "sweep", "APScheduler", "index"])
+def test_whichever_thread_hangs_the_process_is_started_again(tree: Tree, name: str) -> None:
+    """All of them without a systemd: tests/daemon/test_hung_threads.py."""
+    flag = tree.base / "hang"
+    (tree.base / "hung.py").write_text(HANGS.format(flag=str(flag), name=name))
+    tree.asking = f'search_backends = ["{tree.base}/hung.py"]\ncatalog.manager_list = ""'
+    tree.write_settings()
+    model = tree.models / "loras/a.safetensors"
+    lines = told(
+        tree,
+        f"""
+        c service install
+        drop_in "WatchdogSec=6
+StandardError=append:{tree.base}/log"
+        c service start
+        touch {flag}; sleep 0.5; echo x > {model}
+        until_ NRestarts 1; get NRestarts
+        rm {flag}
+        """,
+    )
+
+    log = (tree.base / "log").read_text()
+    assert lines == ["1"]
+    assert f"{name} has been stuck" in log
+    assert "Fatal Python error: Aborted" in log
+    assert "in hang" in log
+
+
 SYSTEM = """
 umount -l /old
 useradd --create-home user || exit

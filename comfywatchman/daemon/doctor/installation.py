@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from comfywatchman.comfyui import Layout
 from comfywatchman.comfyui.asking import Inquiry
 from comfywatchman.daemon.doctor.finding import (
     Finding,
@@ -64,8 +65,18 @@ def comfyui(subject: Subject) -> Findings:
         base=place.layout.base,
         folders=len(place.layout.folders.table),
     )
+    for name, root in _told_by_the_server(place.layout):
+        yield well("comfyui", f"The server reads {name} from {root}: new files go there.")
     for trouble in place.layout.troubles:
         yield troubled("comfyui", trouble, Verdict.WARNING)
+
+
+def _told_by_the_server(layout: Layout) -> Iterator[tuple[str, Path]]:
+    """Yield the folders that files go to because a running server said so, and where to."""
+    for name, folder in layout.folders.table.items():
+        before = folder.write_root if layout.own is None else layout.own.folder(name).write_root
+        if folder.write_root is not None and folder.write_root != before:
+            yield name, folder.write_root
 
 
 def server(subject: Subject) -> Findings:

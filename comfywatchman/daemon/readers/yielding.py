@@ -24,10 +24,12 @@ class Works:
         self,
         runs_prompt: Callable[[], bool | None],
         clock: Callable[[], float] = time.monotonic,
+        longest_silence: float = LONGEST_SILENCE,
     ) -> None:
         """Ask with *runs_prompt*, whose ``None`` is silence; *clock* gives monotonic seconds."""
         self._runs_prompt = runs_prompt
         self._clock = clock
+        self._longest = longest_silence
         self._silent_since: float | None = None
 
     def ask(self) -> bool:
@@ -38,7 +40,7 @@ class Works:
             return said
         if self._silent_since is None:
             self._silent_since = asked_at
-        return self._clock() - self._silent_since < LONGEST_SILENCE
+        return self._clock() - self._silent_since < self._longest
 
 
 class Yielding(threading.Thread):

@@ -63,7 +63,7 @@ _READINGS: tuple[_Reading, ...] = (
     ),
     _Reading(
         (
-            ("worker_up", "Whether the thread lives."),
+            ("worker_up", "Whether the thread lives and gets on."),
             (
                 "worker_last_heartbeat_timestamp_seconds",
                 "When the thread last said that it goes on.",

@@ -24,7 +24,9 @@ def _entry(errand: Errand) -> list[str]:
         return [f"# It needs a {errand.needs}: `comfywatchman download` or the sh script has it."]
     if any("\n" in text or "\r" in text for text in (folder, name)) or name != name.strip():
         return ["# aria2 cannot write such a name: the sh script can."]
-    options = [f"  dir={folder}", f"  out={name}", "  continue=true", "  allow-overwrite=false"]
+    # Without `continue`: it would append to any shorter file of that name. What aria2 itself has
+    # begun it goes on with anyhow, by the file that it keeps beside it.
+    options = [f"  dir={folder}", f"  out={name}", "  allow-overwrite=false"]
     options += ["  auto-file-renaming=false"]
     if errand.sha256 is not None:
         options += [f"  checksum=sha-256={errand.sha256}", "  check-integrity=true"]
