@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +21,9 @@ from comfywatchman.cli.options import (
     telling_errors,
 )
 from comfywatchman.cli.placing import troubles_of
+
+if TYPE_CHECKING:
+    from comfywatchman.domain.errors import SettingsInvalid, Trouble
 
 EPILOG = """\b
 Examples:
@@ -63,11 +68,15 @@ def show(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
 @as_json
 @telling_errors
 def check(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
-    """Read the settings and say what is wrong with them, and with ComfyUI's extra_model_paths.yaml:
-    all of it at once.
+    """Read the settings and what they name, and say what is wrong with them, and with ComfyUI's
+    extra_model_paths.yaml: all of it at once.
     """
+    from comfywatchman.daemon.proving import refused, unsigned
+
     found = loaded(config, comfyui_root)
-    troubles = (*found.troubles, *troubles_of(found))
+    troubles = (*found.troubles, *unsigned(found.settings), *troubles_of(found))
+    if wrong := refused(found.settings):
+        raise _wrong((*wrong, *troubles))
     if json_:
         print_json({"path": found.path, "valid": True, "troubles": troubles})
         return DONE
@@ -100,6 +109,7 @@ def path(config: Path | None, comfyui_root: Path | None, json_: bool) -> int:
 @telling_errors
 def init(config: Path | None, comfyui_root: Path | None, dry_run: bool) -> int:
     """Write a settings file with every key and its meaning; an existing one is left alone."""
+    from comfywatchman.cli.exporting import write_new
     from comfywatchman.config.show import default_file
     from comfywatchman.disk.errors import writing_failed
     from comfywatchman.domain.errors import NameTaken
@@ -111,18 +121,30 @@ def init(config: Path | None, comfyui_root: Path | None, dry_run: bool) -> int:
     target = _place(config)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with target.open("x", encoding="utf-8") as file:
-            file.write(text)
-        target.chmod(0o600)
+    except OSError as error:
+        raise writing_failed(error, target) from error
+    try:
+        write_new(target, text.encode())
     except FileExistsError:
         raise NameTaken(
             f"{target} is there already.",
             remedy="Edit it, or see all settings with `comfywatchman config init --dry-run`.",
         ) from None
-    except OSError as error:
-        raise writing_failed(error, target) from error
     note(f"Wrote {target}.")
     return DONE
+
+
+def _wrong(troubles: Sequence[Trouble]) -> SettingsInvalid:
+    """Return all *troubles* as one error, as `loaded` raises what it finds."""
+    from comfywatchman.domain.errors import SettingsInvalid
+
+    if len(troubles) == 1:
+        return SettingsInvalid(troubles[0].cause, remedy=troubles[0].remedy)
+    lines = [f"{trouble.cause} {trouble.remedy}" for trouble in troubles]
+    return SettingsInvalid(
+        "\n".join([f"{len(lines)} settings are wrong:", *lines]),
+        remedy="Correct that; `comfywatchman config check` tells whether all is well.",
+    )
 
 
 def _place(config: Path | None) -> Path:

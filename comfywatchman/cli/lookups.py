@@ -64,7 +64,7 @@ def search(
 
     if not query.strip():
         raise click.UsageError("QUERY is empty.")
-    asked = None if backend is None else [backend]
+    asked = None if backend is None else [_backend(backend)]
     found = loaded(config, comfyui_root, offline=offline or None, search_backends=asked)
     answer = found_by(found.settings, query, folder)
     if json_:
@@ -79,6 +79,16 @@ def search(
         if not answer.candidates and not answer.errors:
             say(f"Nothing was found for {query}.")
     return DONE if answer.candidates else LACKING
+
+
+def _backend(name: str) -> str:
+    """Return *name* if there is such a backend; the option is wrong otherwise, not the settings."""
+    from comfywatchman.config.convert import check_backend
+
+    try:
+        return check_backend(name)
+    except ValueError as error:
+        raise click.BadParameter(f"{name}: {error}.", param_hint="--backend") from None
 
 
 @click.command(epilog=EXPLAIN)

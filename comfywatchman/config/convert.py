@@ -215,7 +215,12 @@ def _number(bound: float, number: Callable[[int], str]) -> str:
     return number(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
-def _check_backend(name: str) -> str:
+def check_backend(name: str) -> str:
+    """Return *name* if it is a backend of ours, an installed package's, or a Python file.
+
+    Raises:
+        ValueError: it is none; the nearest is named.
+    """
     if name not in BACKENDS and not name.endswith(".py"):
         from importlib.metadata import entry_points  # 20 ms, and rarely needed
 
@@ -239,7 +244,7 @@ _CHECKS: Mapping[Kind, Callable[[str], str]] = {
     "listen": check_listen,
     "url": check_url,
     "url-or-off": check_url_or_off,
-    "backend": _check_backend,
+    "backend": check_backend,
     "hours": check_hours,
     "event": _check_event,
 }

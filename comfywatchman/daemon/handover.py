@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from comfywatchman.comfyui import learned
 from comfywatchman.daemon.lock import owning
-from comfywatchman.domain.errors import DiskFailed, StateUnusable
+from comfywatchman.domain.errors import DiskFailed, NameTaken, StateUnusable
 from comfywatchman.report import audit_chain
 from comfywatchman.report.audit import AuditLog
 from comfywatchman.state import bundle, history, store
@@ -45,10 +46,16 @@ def export_state(directory: Path, path: Path) -> Exported:
 
     Raises:
         StateUnusable: there is no state, or it cannot be read at all.
-        DiskFailed: *path* cannot be written.
+        NameTaken: there is a file *path* which is no exported state.
+        DiskFailed: *path* cannot be written, or the state cannot be read.
     """
+    if os.path.lexists(path) and not bundle.is_bundle(path):
+        raise NameTaken(
+            f"{path} is there and is no exported state.",
+            remedy="Choose another name, or move it away.",
+        )
     database = store.database_path(directory)
-    revision = revision_of(database) if database.exists() else None
+    revision = revision_of(database) if store.is_there(database) else None
     if revision is None:
         raise StateUnusable(
             f"There is no state in {directory} that could be exported.",

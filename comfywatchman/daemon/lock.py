@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from comfywatchman.disk.decoding import decoder_of
-from comfywatchman.domain.errors import DiskFailed, StateLocked
+from comfywatchman.disk.errors import writing_failed
+from comfywatchman.domain.errors import DiskFailed, DiskFull, StateLocked, WatchmanError
 
 LOCK = "daemon.lock"
 """Never deleted: removing a lock file after use lets two processes hold it (daemon-facts 7)."""
@@ -41,7 +42,7 @@ def owning(directory: Path, role: str) -> Iterator[None]:
 
     Raises:
         StateLocked: another process holds it; the cause says which.
-        DiskFailed: the directory cannot be made or written.
+        DiskFailed, DiskFull: the directory cannot be made or written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,26 +52,43 @@ def owning(directory: Path, role: str) -> Iterator[None]:
     except Timeout:
         raise StateLocked(_who(directory), remedy=_REMEDY) from None
     except OSError as error:
-        raise DiskFailed(
-            f"The state directory {directory} cannot be used: {error.strerror}.",
-            remedy="Name another one with state.directory, or make it writable.",
-        ) from error
+        raise _unusable(error, directory) from error
     try:
         write_owner(directory, Owner(os.getpid(), role, time.time()))
         yield
     finally:
-        (directory / OWNER).unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that became read-only; who is gone is known by the lock
+            (directory / OWNER).unlink(missing_ok=True)
         lock.release()
+
+
+def _unusable(error: OSError, directory: Path) -> WatchmanError:
+    failed = writing_failed(error, directory / OWNER)
+    if isinstance(failed, DiskFull):
+        return failed
+    return DiskFailed(
+        f"The state directory {directory} cannot be used: {error.strerror or error}.",
+        remedy="Name another one with state.directory, or make it writable.",
+    )
 
 
 _REMEDY = "Stop it, or use another state directory (state.directory)."
 
 
 def write_owner(directory: Path, owner: Owner) -> None:
-    """Write down who holds the lock, in one step."""
+    """Write down who holds the lock, in one step.
+
+    Raises:
+        DiskFailed, DiskFull: it cannot be written.
+    """
     staged = directory / f".{OWNER}.{owner.pid}"
-    staged.write_bytes(msgspec.json.encode(owner))
-    staged.replace(directory / OWNER)
+    try:
+        staged.write_bytes(msgspec.json.encode(owner))
+        staged.replace(directory / OWNER)
+    except OSError as error:
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
+        raise _unusable(error, directory) from error
 
 
 def owner_of(directory: Path) -> Owner | None:

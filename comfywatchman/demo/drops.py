@@ -83,7 +83,7 @@ def _for_shape(shape: Shape, templates: Templates, taken: set[tuple[str, str]]) 
             return Drop(shape, template.name + suffix, content, by_rename, tuple(models))
     raise FileUnreadable(
         f"The installed templates have none to show as {shape}.",
-        remedy="Update them: pip install --upgrade 'comfywatchman[demo]'.",
+        remedy="Update them: pip install --upgrade comfyui-workflow-templates-json.",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comfywatchman.comfyui.table import DIRECTORIES
+from comfywatchman.disk.errors import writing_failed
 from comfywatchman.domain.errors import SettingsInvalid
 
 _OF_THE_USER = ("COMFYWATCHMAN_", "COMFYUI_", "CIVITAI_", "HF_", "HUGGING_FACE_", "XDG_")
@@ -49,7 +50,14 @@ class Scratch:
 
         Raises:
             SettingsInvalid: there is something at *directory* already.
+            FolderNotWritable, DiskFull, DiskFailed: the tree cannot be made.
         """
+        try:
+            self._make(hub, hosts, listen)
+        except OSError as error:
+            raise writing_failed(error, Path(error.filename or self.directory)) from error
+
+    def _make(self, hub: str, hosts: Iterable[str], listen: str) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         if any(self.directory.iterdir()):
             raise SettingsInvalid(

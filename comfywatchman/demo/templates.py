@@ -62,7 +62,7 @@ class Templates:
         if not places:
             raise FileUnreadable(
                 "The package with the official templates is not installed.",
-                remedy="Install it: pip install 'comfywatchman[demo]'.",
+                remedy="Install it: pip install comfyui-workflow-templates-json.",
             )
         return cls(Path(places[0]) / "templates")
 

@@ -139,7 +139,7 @@ def require_blake3() -> None:
     if importlib.util.find_spec("blake3") is None:
         raise ExtraMissing(
             "BLAKE3 needs the package blake3, which is not installed.",
-            remedy="Install it: pip install 'comfywatchman[blake3]'.",
+            remedy="Install it: pip install blake3.",
         )
 
 

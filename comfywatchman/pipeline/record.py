@@ -137,7 +137,10 @@ def _wanted_by(connection: Connection, event: Event) -> _Wanted:
 
 
 def _close_what_is_over(connection: Connection, event: Event, wanted: _Wanted, now: float) -> None:
-    """Close what failed for models that are here now, or that nobody asks for any more."""
+    """Close what failed for models that are here now, or that nobody asks for any more.
+
+    Of the latter, what waits for a person and what is still to be fetched are closed as well.
+    """
     over, left_open, asked = set(), set(), set()
     if isinstance(event, WorkflowAnalyzed):
         for finding in event.analysis.findings:
@@ -155,8 +158,20 @@ def _close_what_is_over(connection: Connection, event: Event, wanted: _Wanted, n
     left = wanted.keys() - asked
     unwanted = left - workflows.asked_among(connection, left)
     over |= unwanted
+    _close_questions(connection, unwanted)
     jobs.over(connection, [f"{folder}/{name}" for folder, name in over], now)
     jobs.unwanted(connection, [f"{folder}/{name}" for folder, name in unwanted], now)
+
+
+def _close_questions(connection: Connection, unwanted: Set[tuple[str, str]]) -> None:
+    """Close the questions about models that nobody asks for any more, but for a person's order."""
+    if not unwanted:
+        return
+    for folder, name in unwanted & choices.open_names(connection):
+        row = jobs.by_key(connection, FetchModel.kind, f"{folder}/{name}")
+        ordered = row is not None and isinstance(row.job, FetchModel) and row.job.by_person
+        if row is None or not ordered or row.state == jobs.DONE:
+            choices.settle(connection, folder, name)
 
 
 def _is_over(connection: Connection, finding: Finding) -> bool:

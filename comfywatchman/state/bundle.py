@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -63,12 +65,31 @@ def write_bundle(path: Path, head: Head, lines: Iterable[Line]) -> int:
             os.fsync(plain.fileno())
         staged.replace(path)
     except OSError as error:
-        staged.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk even the removal of nothing fails
+            staged.unlink(missing_ok=True)
         raise DiskFailed(
             f"{path} cannot be written: {error.strerror or error}.",
             remedy="Name a file in a directory that can be written, with room for it.",
         ) from error
     return count
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether *path* begins as what `write_bundle` writes, packed or not, or is empty."""
+    begins = f'{{"{_MARK}":'.encode()
+    if not os.path.isfile(path):  # noqa: PTH113 - whatever cannot be looked at is none
+        return False
+    try:
+        with path.open("rb") as plain:
+            found = plain.read(len(begins))
+            if found.startswith(b"\x1f\x8b"):
+                plain.seek(0)
+                with gzip.GzipFile(fileobj=plain) as packed:
+                    found = packed.read(len(begins))
+                    return found == begins
+    except (OSError, EOFError, zlib.error):
+        return False
+    return not found or found == begins
 
 
 def read_bundle(path: Path) -> tuple[Head, list[Line]]:

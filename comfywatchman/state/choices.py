@@ -104,6 +104,12 @@ def open_choices(connection: Connection) -> list[Choice]:
     return [_choice(row) for row in rows]
 
 
+def open_names(connection: Connection) -> set[tuple[str, str]]:
+    """Return the folder and name of every question that waits for a person."""
+    question = select(choices.c.folder, choices.c.name).where(choices.c.answer.is_(None))
+    return {(row.folder, row.name) for row in connection.execute(question)}
+
+
 def choice(connection: Connection, folder: str, name: str) -> Choice | None:
     row = connection.execute(
         select(choices).where(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from comfywatchman.domain.errors import DiskFailed, StateUnusable
+from comfywatchman.domain.errors import DiskFailed, DiskFull, StateUnusable
 from comfywatchman.state.keeper import (
     Keeper,
     Reader,
     check_header,
+    kind_of,
     memory_engine,
     reading_engine,
     writing_engine,
@@ -32,7 +34,7 @@ def open_keeper(directory: Path) -> Keeper:
 
     Raises:
         StateUnusable: the file is not ours, damaged, or of a newer version.
-        DiskFailed: the directory cannot be made or written.
+        DiskFailed, DiskFull: the directory cannot be made or written.
     """
     path = database_path(directory)
     try:
@@ -46,7 +48,18 @@ def open_keeper(directory: Path) -> Keeper:
         check_header(path, APPLICATION_ID)
         _bring_up(path)
         return Keeper(writing_engine(path))
+    except sqlite3.OperationalError as error:  # of our own BEGIN, which SQLAlchemy does not wrap
+        raise DiskFailed(
+            f"The state database {path} cannot be written ({error}).",
+            remedy="Look at the disk of the state directory: whether it has room, and who may "
+            "write there.",
+        ) from error
     except DatabaseError as error:
+        if kind_of(str(error.orig)) == "full":
+            raise DiskFull(
+                f"No room is left for the state database {path} ({error.orig}).",
+                remedy=f"Free some space, or raise the quota, on the disk of {directory}.",
+            ) from error
         raise StateUnusable(
             f"The state database {path} cannot be used: {error.orig}.",
             remedy="Start the daemon: one that is damaged it sets aside, saves what can be read of "
@@ -55,9 +68,13 @@ def open_keeper(directory: Path) -> Keeper:
 
 
 def open_reader(directory: Path) -> Reader | None:
-    """Open the database for reading, or return ``None`` where there is none of this version."""
+    """Open the database for reading, or return ``None`` where there is none of this version.
+
+    Raises:
+        DiskFailed: the directory may not be looked into.
+    """
     path = database_path(directory)
-    if not path.exists():
+    if not is_there(path):
         return None
     reader = Reader(reading_engine(path))
     try:
@@ -67,6 +84,22 @@ def open_reader(directory: Path) -> Reader | None:
         pass
     reader.close()
     return None
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a database *path*.
+
+    Raises:
+        DiskFailed: the directory may not be looked into.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise DiskFailed(
+            f"The state directory {path.parent} cannot be read: {error.strerror or error}.",
+            remedy="Run this as the user who runs the daemon, or name another one with "
+            "state.directory.",
+        ) from error
 
 
 def is_database(source: Path) -> bool:

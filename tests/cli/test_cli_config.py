@@ -110,6 +110,39 @@ def test_all_that_is_wrong_is_told_at_once_with_the_nearest_key(shell: Shell, tr
     assert error["remedy"]
 
 
+def test_what_run_would_refuse_is_told_at_once(shell: Shell, tree: Tree) -> None:
+    tree.asking = 'search_backends = ["workflow", "/backend.py"]\n'
+    tree.asking += 'download.handlers = ["/handler.py"]\n'
+    tree.asking += 'catalog.files = ["/own.json"]\nanalyze.loaders = ["garbage"]'
+    config = tree.base / "refused.toml"
+    config.write_text(f'comfyui_root = "{tree.root}"\n{tree.asking}\n')
+
+    told = shell.bare("--config", config, "config", "check", "--json")
+
+    error = told.json["error"]
+    assert (told.status, error["code"]) == (2, "settings-invalid")
+    for word in ("/backend.py", "/handler.py", "/own.json", "garbage"):
+        assert word in error["cause"], word
+
+
+def test_a_key_of_a_webhook_that_cannot_be_used_is_told(shell: Shell, tree: Tree) -> None:
+    key = tree.base / "hook.key"
+    hook = f'{{ url = "https://hook.example/x", secret_file = "{key}" }}'
+    tree.settings = f"[notify]\nwebhooks = [{hook}]\n"
+    tree.write_settings()
+
+    told = shell("config", "check", "--json")
+
+    assert told.status == 0
+    (trouble,) = told.json["troubles"]
+    assert f"{key} does not exist" in trouble["cause"]
+
+    key.write_text("k" * 40)
+    key.chmod(0o644)
+    (trouble,) = shell("config", "check", "--json").json["troubles"]
+    assert "may be read by everybody" in trouble["cause"]
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -200,7 +233,8 @@ def test_every_line_of_the_first_file_is_right_when_it_is_taken_into_use(
         line.removeprefix("#") if line.startswith("#") and not line.startswith("# ") else line
         for line in text.splitlines()
     )
-    tree.config.write_text(used)
+    (tree.base / "own.json").write_text('{"entries": []}')
+    tree.config.write_text(used.replace("/path/to/my-models.json", str(tree.base / "own.json")))
     told = shell("config", "check", "--json")
 
     # The token files that it names by way of example are not there, and nothing else is wrong.

@@ -240,7 +240,7 @@ def test_a_backend_that_is_not_there_is_wrong_usage(shell: Shell) -> None:
     told = shell("search", "x.safetensors", "--backend", "civitia")
 
     assert told.status == 2
-    assert "civitai" in told.err
+    assert "--backend: civitia: unknown backend, the nearest is civitai" in told.err
 
 
 # -- offline and cache

@@ -114,3 +114,22 @@ def test_what_is_no_exported_state_is_refused(shell: Shell, tmp_path: Path) -> N
 
     assert (code, str(file) in cause) == ("state-unusable", True)
     assert "state export" in remedy
+
+
+def test_a_state_goes_over_an_earlier_one_and_over_nothing_else(
+    shell: Shell, tree: Tree, tmp_path: Path
+) -> None:
+    made(tree.state, 1)
+    theirs, link = tmp_path / "workflow.json", tmp_path / "link.jsonl"
+    theirs.write_text('{"nodes": []}')
+    link.symlink_to(theirs)
+    refused = [shell("state", "export", str(path)) for path in (theirs, link)]
+    again = [
+        shell("state", "export", str(tmp_path / name)).status
+        for name in ("state.jsonl", "state.jsonl", "state.jsonl.gz", "state.jsonl.gz")
+    ]
+
+    assert [told.status for told in refused] == [3, 3]
+    assert [told.the_error()[0] for told in refused] == ["name-taken"] * 2
+    assert (theirs.read_text(), link.is_symlink()) == ('{"nodes": []}', True)
+    assert again == [0] * 4

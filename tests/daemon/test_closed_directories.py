@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.comfyui.layout import read_layout
+from comfywatchman.daemon.handover import export_state
 from comfywatchman.daemon.lock import LOCK, owner_of
 from comfywatchman.daemon.stock import Stock
 from comfywatchman.daemon.survey import each_workflow, files_on_disk, unreadable
-from comfywatchman.domain.errors import DiskFailed, Trouble
+from comfywatchman.demo.scratch import Scratch
+from comfywatchman.domain.errors import DiskFailed, FolderNotWritable, Trouble
 from comfywatchman.domain.references import WorkflowState
+from comfywatchman.state import store
 
 
 @pytest.fixture
@@ -69,3 +72,20 @@ def test_a_lock_that_may_not_be_opened_says_nothing_of_a_daemon(ours: Path) -> N
 
     with pytest.raises(DiskFailed, match="cannot be opened"):
         owner_of(ours)
+
+
+def test_a_closed_state_directory_is_told_by_whoever_reads_or_exports_it(ours: Path) -> None:
+    closed = ours / "state"
+    closed.mkdir(mode=0)
+
+    with pytest.raises(DiskFailed, match="cannot be read"):
+        store.open_reader(closed)
+    with pytest.raises(DiskFailed, match="cannot be read"):
+        export_state(closed, ours / "state.jsonl")
+
+
+def test_a_demo_in_a_closed_directory_is_told(ours: Path) -> None:
+    (ours / "closed").mkdir(mode=0o500)
+
+    with pytest.raises(FolderNotWritable):
+        Scratch(ours / "closed" / "demo").make(hub="", hosts=(), listen="127.0.0.1:0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from comfywatchman.daemon.lock import LOCK, OWNER, Owner, owner_of, owning, write_owner
-from comfywatchman.domain.errors import DiskFailed, StateLocked
+from comfywatchman.domain.errors import DiskFailed, DiskFull, StateLocked
 
 _OWN = """
 import sys
@@ -106,3 +107,14 @@ def test_a_directory_that_cannot_be_made_is_told_with_a_remedy(tmp_path: Path) -
         pass
 
     assert "state.directory" in told.value.remedy
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskFull), owning(tmp_path, "run"):
+        pass
+
+    assert owner_of(tmp_path) is None

@@ -173,4 +173,4 @@ def test_without_the_package_the_remedy_is_to_install_it(monkeypatch: pytest.Mon
     with pytest.raises(FileUnreadable) as error:
         Templates.installed()
 
-    assert "comfywatchman[demo]" in error.value.remedy
+    assert "comfyui-workflow-templates-json" in error.value.remedy

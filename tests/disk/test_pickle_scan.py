@@ -173,8 +173,8 @@ def test_what_was_seen_before_it_broke_off_still_counts() -> None:
     "data",
     [
         b"\x80\x02" + b"(" * 3_000_000 + b".",
-        b"\x80\x02)" + b"\x85" * 1_000_000 + b".",  # tuples in tuples
-        b"\x80\x02}" + b"\x942h\x00b" * 1_000_000 + b".",  # a dictionary that takes in itself
+        b"\x80\x02)" + b"\x85" * 300_000 + b".",  # tuples in tuples
+        b"\x80\x02}" + b"\x942h\x00b" * 400_000 + b".",  # a dictionary that takes in itself
         b"\x80\x02}q\x00(" + (text("model") + b"h\x00") * 50_000 + b"u.",  # and holds itself
         b"\x80\x04" + b"N\x94" * 1_500_000 + b".",
         b"\x80\x02I" + b"1" * 3_000_000 + b"\n.",

@@ -100,4 +100,4 @@ def test_without_the_extra_it_is_said_how_to_install_it(office: Office, tmp_path
 
     assert tried.trouble is not None
     assert tried.trouble.code == "extra-missing"
-    assert "comfywatchman[notify]" in tried.trouble.remedy
+    assert "pip install apprise" in tried.trouble.remedy

@@ -12,8 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from comfywatchman.domain.errors import DiskFailed, StateUnusable
+from comfywatchman.domain.errors import DiskFailed, DiskFull, StateUnusable
 from comfywatchman.domain.jobs import ResolveReference
 from comfywatchman.state import jobs, migrate, store
 from comfywatchman.state.keeper import writing_engine
@@ -235,3 +236,14 @@ def test_a_database_in_memory_is_for_one_process(tmp_path: Path) -> None:
 
     assert reader.read(jobs.open_jobs) == 1
     keeper.close()
+
+
+def test_a_disk_without_room_for_the_database_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OperationalError("", None, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(store, "_bring_up", full)
+    with pytest.raises(DiskFull):
+        store.open_keeper(tmp_path)

@@ -101,7 +101,7 @@ def test_a_share_that_hangs_below_the_models_is_told_and_the_daemon_starts(
     assert told["error"]["code"] == "disk-failed"
 
 
-@pytest.mark.parametrize("fault", ["hangs", "EIO"])
+@pytest.mark.parametrize("fault", [pytest.param("hangs", marks=pytest.mark.trial), "EIO"])
 def test_a_share_of_models_that_fails_while_the_daemon_runs_leaves_it_alive(
     tree: Tree, tmp_path: Path, fault: str
 ) -> None:

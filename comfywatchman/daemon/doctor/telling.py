@@ -38,7 +38,7 @@ def notices(subject: Subject) -> Findings:
             yield fail(
                 "notices",
                 f"{target.name} needs the package apprise, which is not installed.",
-                "pip install 'comfywatchman[notify]'",
+                "pip install apprise",
             )
         else:
             yield well("notices", f"{target.name} can be told.")

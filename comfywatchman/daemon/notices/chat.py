@@ -34,7 +34,7 @@ _MISSING = "missing"
 _PROBLEMS: Mapping[str, tuple[str, str]] = {
     _MISSING: (
         "needs the package apprise, which is not installed",
-        "Install it: pip install 'comfywatchman[notify]'.",
+        "Install it: pip install apprise.",
     ),
     "address": (
         "is no address that Apprise knows",

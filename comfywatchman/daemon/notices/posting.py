@@ -55,7 +55,7 @@ class Poster:
         self._ended = False
 
     def post(self, target: Target, row: Delivery) -> Tried:
-        key = _key(target)
+        key = signing_key(target)
         if isinstance(key, Trouble):
             return Tried(key)  # never without its signature
         headers = headers_of(row.delivery, row.body, key, time.time())
@@ -104,7 +104,7 @@ class Poster:
 
 def hindrance(target: Target, policy: NetPolicy) -> Trouble | None:
     """Say why nothing can be posted to *target*, as far as one can see without asking anybody."""
-    key = _key(target)
+    key = signing_key(target)
     if isinstance(key, Trouble):
         return key
     try:
@@ -128,7 +128,7 @@ def _answered(target: Target, status: int, waits: float | None) -> Tried:
     return Tried(failed.trouble(), waits, final=status == _GONE)
 
 
-def _key(target: Target) -> bytes | Trouble | None:
+def signing_key(target: Target) -> bytes | Trouble | None:
     """Return the key that signs, read anew each time, so that another one needs no restart."""
     file = target.secret_file
     if file is None:
