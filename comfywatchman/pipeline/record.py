@@ -158,7 +158,8 @@ def _close_what_is_over(connection: Connection, event: Event, wanted: _Wanted, n
     left = wanted.keys() - asked
     unwanted = left - workflows.asked_among(connection, left)
     over |= unwanted
-    _close_questions(connection, unwanted)
+    if isinstance(event, WorkflowRemoved):
+        _close_questions(connection, unwanted)
     jobs.over(connection, [f"{folder}/{name}" for folder, name in over], now)
     jobs.unwanted(connection, [f"{folder}/{name}" for folder, name in unwanted], now)
 

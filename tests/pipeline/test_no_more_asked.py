@@ -44,14 +44,6 @@ def test_a_question_is_closed_when_nobody_asks_for_the_model_any_more(office: Of
     assert office.waiting("resolve") == []
 
 
-def test_a_question_is_closed_when_the_workflow_asks_for_another_model(office: Office) -> None:
-    office.happens(analyzed(A, finding("x.safetensors")))
-    office.happens(ReferenceAmbiguous("loras", "x.safetensors", (OFFER,), TROUBLE))
-
-    office.happens(analyzed(A, finding("y.safetensors")))
-    assert office.reader.read(choices.open_choices) == []
-
-
 def test_a_question_about_what_a_person_ordered_stays(office: Office) -> None:
     office.happens(analyzed(A, finding("x.safetensors")))
     order = FetchModel("loras", "x.safetensors", (replace(OFFER, backend=ASKED),))
